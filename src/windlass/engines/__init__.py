@@ -1,0 +1,1 @@
+"""The engines: siblings that run the same declaration and never import each other."""

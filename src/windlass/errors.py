@@ -1,0 +1,214 @@
+"""Every exception that Windlass raises on purpose.
+
+Two families. `DeclarationError` and its children say that a `system.py` is wrong: they are raised while
+declaring or by `windlass check`, and each carries a `fix`, an example of what to write instead. `Problem` and its
+children are answers: raised by a resource or a handler while a delivery is served, they become an RFC 9457
+response when the delivery is an HTTP request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = [
+    "BadRequest",
+    "Conflict",
+    "DeclarationError",
+    "Denied",
+    "EngineUnavailable",
+    "FieldError",
+    "Forbidden",
+    "GraphError",
+    "HandlerTimeout",
+    "HomeError",
+    "InvalidItem",
+    "InvalidState",
+    "LoadError",
+    "GatewayTimeout",
+    "LockedOut",
+    "MethodNotAllowed",
+    "NotBound",
+    "NotFound",
+    "PayloadTooLarge",
+    "Problem",
+    "ServiceUnavailable",
+    "TooManyRequests",
+    "TransactionConflict",
+    "Unauthorized",
+    "Unprocessable",
+    "UnsupportedMediaType",
+    "WindlassError",
+    "WrongCredentials",
+]
+
+
+class WindlassError(Exception):
+    """The root of all of them."""
+
+
+class DeclarationError(WindlassError):
+    """A declaration that cannot be right.
+
+    `summary` says what is wrong, `where` names the declaration (`todos.items`, `todos.create`), `fix` is what to
+    write instead; all three are in the message.
+    """
+
+    def __init__(self, summary: str, *, where: str = "", fix: str = "") -> None:
+        self.summary, self.where, self.fix = summary, where, fix
+        text = f"{where}: {summary}" if where else summary
+        super().__init__(f"{text}\n  fix: {fix}" if fix else text)
+
+
+class GraphError(DeclarationError):
+    """A declaration that is right by itself but does not fit the others.
+
+    Several faults are reported at once: `faults` holds them all, this one being the first.
+    """
+
+    def __init__(self, faults: Sequence[DeclarationError]) -> None:
+        first = faults[0]
+        super().__init__(first.summary, where=first.where, fix=first.fix)
+        self.faults = tuple(faults)
+        self.args = ("\n".join(str(fault) for fault in faults),)
+
+
+class LoadError(WindlassError):
+    """A `system.py` that cannot be found or imported."""
+
+
+class HomeError(WindlassError):
+    """A state folder that cannot be used: unreadable, of a newer version, damaged, or held by another process."""
+
+
+class NotBound(WindlassError):
+    """A resource was used outside a handler, where no engine is bound."""
+
+
+class EngineUnavailable(WindlassError):
+    """The engine cannot serve now (disk full, database busy, an upstream is down). Becomes 503."""
+
+
+class HandlerTimeout(WindlassError):
+    """The handler ran past its deadline; its later calls are refused with this."""
+
+
+class InvalidState(WindlassError):
+    """Stored data that no longer fits its declared type, or that was damaged."""
+
+
+class Denied(WindlassError):
+    """A handler used an operation that its `uses=[...]` does not grant."""
+
+    def __init__(self, handler: str, resource: str, operation: str) -> None:
+        self.handler, self.resource, self.operation = handler, resource, operation
+        super().__init__(
+            f"{handler} is not granted {resource}.{operation}\n"
+            f"  fix: add {resource}.{operation} to uses=[...] where {handler} is declared"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One field at fault: `field` is a path such as `body.sla_error[0].sla` or `query.limit`."""
+
+    field: str
+    message: str
+
+
+class Problem(WindlassError):
+    """An answer other than success, as RFC 9457 describes it.
+
+    `detail` is shown to the caller: it must name the fault and hold nothing internal. `retry_after` is in seconds
+    and becomes the `Retry-After` header.
+    """
+
+    status: int = 500
+    title: str = "Internal Server Error"
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        field: str | None = None,
+        errors: Sequence[FieldError] = (),
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail
+        self.errors = (FieldError(field, detail), *errors) if field else tuple(errors)
+        self.retry_after = retry_after
+
+
+class BadRequest(Problem):
+    status, title = 400, "Bad Request"
+
+
+class InvalidItem(BadRequest):
+    """An item, message or mail that the resource cannot hold: too large, an empty key, a number out of range."""
+
+
+class Unauthorized(Problem):
+    status, title = 401, "Unauthorized"
+
+
+class WrongCredentials(Unauthorized):
+    """User name or password is wrong; which of the two is never said."""
+
+
+class Forbidden(Problem):
+    status, title = 403, "Forbidden"
+
+
+class NotFound(Problem):
+    status, title = 404, "Not Found"
+
+
+class MethodNotAllowed(Problem):
+    status, title = 405, "Method Not Allowed"
+
+    def __init__(self, detail: str, allow: Sequence[str]) -> None:
+        super().__init__(detail)
+        self.allow = tuple(allow)
+
+
+class Conflict(Problem):
+    """A condition did not hold: the item exists already, its version moved on, or `when=` was false."""
+
+    status, title = 409, "Conflict"
+
+
+class TransactionConflict(Conflict):
+    """A transaction was not applied. `reasons` has one entry for each write: None, or why it was refused."""
+
+    def __init__(self, detail: str, reasons: Sequence[str | None]) -> None:
+        super().__init__(detail)
+        self.reasons = tuple(reasons)
+
+
+class PayloadTooLarge(Problem):
+    status, title = 413, "Content Too Large"
+
+
+class UnsupportedMediaType(Problem):
+    status, title = 415, "Unsupported Media Type"
+
+
+class Unprocessable(Problem):
+    status, title = 422, "Unprocessable Content"
+
+
+class TooManyRequests(Problem):
+    status, title = 429, "Too Many Requests"
+
+
+class LockedOut(TooManyRequests):
+    """Too many failed sign-ins for this user; `retry_after` seconds remain."""
+
+
+class ServiceUnavailable(Problem):
+    status, title = 503, "Service Unavailable"
+
+
+class GatewayTimeout(Problem):
+    status, title = 504, "Gateway Timeout"

@@ -1,0 +1,134 @@
+"""Which fields may be keys, and which values: DynamoDB's rules, checked before any engine is asked.
+
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from msgspec import inspect
+
+from windlass.errors import DeclarationError, InvalidItem
+from windlass.model.shape import Shape
+from windlass.ports.table import All, AnyOf, Compare, Condition, Not
+
+__all__ = ["check_key", "check_key_field", "check_number_field", "check_ttl_field", "checked_condition"]
+
+_INT64 = range(-(2**63), 2**63)
+
+
+def _bare(kind: inspect.Type) -> tuple[inspect.Type, bool]:
+    """The type without its metadata and without None, and whether None was there."""
+    while isinstance(kind, inspect.Metadata):
+        kind = kind.type
+    if isinstance(kind, inspect.UnionType):
+        parts = [part for part in kind.types if not isinstance(part, inspect.NoneType)]
+        if len(parts) == 1 and len(parts) < len(kind.types):
+            return _bare(parts[0])[0], True
+    return kind, False
+
+
+def _field(shape: Shape[Any], name: str, what: str, where: str) -> inspect.Field:
+    if name not in shape.fields:
+        near = difflib.get_close_matches(name, shape.fields, 1)
+        raise DeclarationError(
+            f"{shape.kind.__name__} has no field {name!r} to be the {what}",
+            where=where,
+            fix=f"did you mean {near[0]!r}?" if near else f"name one of: {', '.join(shape.fields)}",
+        )
+    return shape.fields[name]
+
+
+def check_key_field(shape: Shape[Any], name: str, what: str, *, where: str, optional: bool = False) -> None:
+    """Raises DeclarationError unless the field `name` can be a key: text or integer, and not None unless
+    `optional`. UUIDs, datetimes and dates are text when stored."""
+    kind, nullable = _bare(_field(shape, name, what, where).type)
+    if nullable and not optional:
+        raise DeclarationError(
+            f"{name!r} may be None, and the {what} of a table may not", where=where, fix=f"declare {name}: str"
+        )
+    if not isinstance(
+        kind,
+        inspect.StrType
+        | inspect.IntType
+        | inspect.UUIDType
+        | inspect.DateTimeType
+        | inspect.DateType
+        | inspect.EnumType
+        | inspect.LiteralType,
+    ):
+        raise DeclarationError(
+            f"{name!r} cannot be the {what}: it is neither text nor an integer", where=where, fix=f"declare {name}: str"
+        )
+
+
+def check_number_field(shape: Shape[Any], name: str, what: str, *, where: str) -> None:
+    """Raises DeclarationError unless the field `name` holds numbers."""
+    kind, _ = _bare(_field(shape, name, what, where).type)
+    if not isinstance(kind, inspect.IntType | inspect.FloatType) or (
+        what == "version" and not isinstance(kind, inspect.IntType)
+    ):
+        raise DeclarationError(
+            f"{name!r} cannot be used for {what}: it is not a number", where=where, fix=f"declare {name}: int = 0"
+        )
+
+
+def check_ttl_field(shape: Shape[Any], name: str, *, where: str) -> None:
+    """Raises DeclarationError unless the field `name` can be a time to live: epoch seconds as int, or a
+    datetime; None means for ever."""
+    kind, _ = _bare(_field(shape, name, "ttl", where).type)
+    if not isinstance(kind, inspect.IntType):
+        raise DeclarationError(
+            f"{name!r} cannot be the ttl: it is not epoch seconds",
+            where=where,
+            fix=f"declare {name}: int | None = None and set it to int(time) + seconds",
+        )
+
+
+def check_key(shape: Shape[Any], name: str, value: object, size: int) -> None:
+    """Raises InvalidItem unless `value` can be stored as the key `name`: 1 to `size` bytes of UTF-8, or an
+    integer of 64 bits, whichever the field is."""
+    kind, _ = _bare(shape.fields[name].type)
+    number = isinstance(kind, inspect.IntType) or (
+        isinstance(kind, inspect.EnumType) and issubclass(kind.cls, int)
+    ) or (isinstance(kind, inspect.LiteralType) and isinstance(kind.values[0], int))
+    if number:
+        if type(value) is not int or value not in _INT64:
+            raise InvalidItem(f"{name} must be a whole number of at most 64 bits", field=name)
+    elif type(value) is not str:
+        raise InvalidItem(f"{name} must be a text", field=name)
+    elif not value:
+        raise InvalidItem(f"{name} must not be empty", field=name)
+    elif len(value) * 3 > size or not value.isascii():
+        try:
+            length = len(value.encode())
+        except UnicodeEncodeError:
+            raise InvalidItem(f"{name} is not valid Unicode", field=name) from None
+        if length > size:
+            raise InvalidItem(f"{name} must have at most {size} bytes", field=name)
+
+
+def checked_condition(shape: Shape[Any], condition: Condition, *, where: str) -> Condition:
+    """`condition` with its values as they are stored. Raises DeclarationError for an unknown field and
+    InvalidItem for a value that cannot be compared."""
+    if isinstance(condition, All):
+        return All(tuple(checked_condition(shape, part, where=where) for part in condition.parts))
+    if isinstance(condition, AnyOf):
+        return AnyOf(tuple(checked_condition(shape, part, where=where) for part in condition.parts))
+    if isinstance(condition, Not):
+        return Not(checked_condition(shape, condition.part, where=where))
+    if not isinstance(condition, Compare):
+        raise DeclarationError(
+            f"{condition!r} is not a condition", where=where, fix='write field("sla") > 20, combined with &, | and ~'
+        )
+    _field(shape, condition.name, "subject of a condition", where)
+    value = condition.value
+    if condition.op in ("between", "in"):
+        value = tuple(shape.value(part) for part in value)
+        if condition.op == "in" and not 1 <= len(value) <= 100:
+            raise InvalidItem(f"{where}: is_in takes 1 to 100 values, not {len(value)}")
+    elif condition.op not in ("exists", "absent"):
+        value = shape.value(value)
+    return Compare(condition.op, condition.name, value)

@@ -1,0 +1,96 @@
+"""What all nouns share: a name, a system, and operations that can be granted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from windlass.errors import DeclarationError
+from windlass.ports.binding import Grant
+
+if TYPE_CHECKING:
+    from windlass.model.system import System
+
+__all__ = ["Operation", "Resource", "check_name", "grants_of", "operation"]
+
+Operation = Callable[..., Any]
+F = TypeVar("F", bound=Callable[..., Any])
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
+
+
+def operation(method: F) -> F:
+    """Marks a method as one that `uses=[...]` can grant."""
+    method.__windlass_operation__ = True  # type: ignore[attr-defined]
+    return method
+
+
+def check_name(name: object, what: str) -> str:
+    """`name` if it can name a `what`: 1 to 40 of a-z, 0-9 and _, starting with a letter, so that it fits
+    everything that it names on AWS. Raises DeclarationError."""
+    if not isinstance(name, str) or not _NAME.match(name):
+        raise DeclarationError(
+            f"{name!r} cannot name a {what}",
+            fix="use 1 to 40 lower-case letters, digits and underscores, starting with a letter",
+        )
+    return name
+
+
+class Resource:
+    """Something that exists: it has a name that is unique in its system, and a noun."""
+
+    noun: ClassVar[str]
+
+    def __init__(self, system: System, name: str) -> None:
+        self.system = system
+        self.name = check_name(name, self.noun)
+        self.address = self.name
+
+    def __repr__(self) -> str:
+        return f"<{self.noun} {self.system.name}.{self.address}>"
+
+    @property
+    def where(self) -> str:
+        """How an error names this resource."""
+        return f"{self.system.name}.{self.address}"
+
+
+def grants_of(uses: Iterable[object], *, where: str) -> tuple[Grant, ...]:
+    """The grants that a `uses=[...]` list asks for. Raises DeclarationError for what is not a bound operation."""
+    grants: list[Grant] = []
+    for use in uses:
+        owner, function = getattr(use, "__self__", None), getattr(use, "__func__", None)
+        if isinstance(use, Resource):
+            raise DeclarationError(
+                f"uses has the {use.noun} {use.name!r} itself, which would grant everything",
+                where=where,
+                fix=f"name the operations: uses=[{use.name}.{_example(use)}]",
+            )
+        if not isinstance(owner, Resource) or not getattr(function, "__windlass_operation__", False):
+            known = f" ({owner.name} has {', '.join(operations_of(type(owner)))})" if isinstance(owner, Resource) else ""
+            raise DeclarationError(
+                f"uses has {_described(use)}, which is not an operation of a resource{known}",
+                where=where,
+                fix="list bound methods of resources, as in uses=[items.put, items.query]",
+            )
+        grant = Grant(owner.address, getattr(function, "__name__", ""))
+        if grant not in grants:
+            grants.append(grant)
+    return tuple(grants)
+
+
+def operations_of(kind: type[Resource]) -> list[str]:
+    """The names of the operations of a noun that can be granted."""
+    return sorted(
+        name for name in dir(kind) if getattr(getattr(kind, name, None), "__windlass_operation__", False)
+    )
+
+
+def _example(resource: Resource) -> str:
+    names = operations_of(type(resource))
+    return names[0] if names else "operation"
+
+
+def _described(use: object) -> str:
+    return getattr(use, "__qualname__", None) or repr(use)

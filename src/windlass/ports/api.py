@@ -1,0 +1,48 @@
+"""The port of an HTTP API: requests, responses and callers as plain data, the same on every engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+__all__ = ["ApiPort", "Caller", "Request", "Response"]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: `id` is the token's `sub`; `roles` are the groups or roles that the token carries."""
+
+    id: str
+    username: str = ""
+    roles: frozenset[str] = frozenset()
+    claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(slots=True)
+class Request:
+    """An HTTP request. `path` is below the system's prefix, percent-decoded and starts with `/`; header names are
+    in lower case; `query` and `headers` keep the first of repeated values in `get`, all in `getlist` order."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+    remote: str = ""
+    trace_id: str = ""
+
+
+@dataclass(slots=True)
+class Response:
+    """An HTTP response. Header names are in lower case."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes = b""
+
+
+class ApiPort(Protocol):
+    def url(self) -> str:
+        """Where the API answers, without a slash at the end."""
+        ...

@@ -1,0 +1,99 @@
+"""Which handler runs now, on which engine, and what it may do.
+
+A resource's operation asks `port()` for the engine's implementation. That is the one place where a grant is
+checked, so no engine can forget it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from windlass.errors import Denied, HandlerTimeout, NotBound
+from windlass.ports.clock import Clock
+
+__all__ = ["Grant", "Invocation", "current", "invoked", "port"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Grant:
+    """Permission for one operation on one resource: `Grant("errors/by_day", "query")`."""
+
+    resource: str
+    operation: str
+
+    def __str__(self) -> str:
+        return f"{self.resource}.{self.operation}"
+
+
+@dataclass(slots=True)
+class Invocation:
+    """One delivery being handled by one function.
+
+    `grants` is None only for the engine's own calls (tests' set-up, the command line), which may do everything.
+    `deadline` is on `time.monotonic`'s scale. `ports` maps a resource's name to the engine's implementation.
+    """
+
+    system: str
+    handler: str
+    ports: Mapping[str, Any]
+    clock: Clock
+    signing_key: bytes
+    trace_id: str
+    grants: frozenset[tuple[str, str]] | None = None
+    deadline: float | None = None
+    used: set[tuple[str, str]] = field(default_factory=set)
+
+
+_current: ContextVar[Invocation | None] = ContextVar("windlass_invocation", default=None)
+
+
+def current() -> Invocation:
+    """The running invocation. Raises NotBound outside a handler."""
+    invocation = _current.get()
+    if invocation is None:
+        raise NotBound(
+            "no handler is running here, so no engine is bound\n"
+            "  fix: use resources inside a handler; in a test, inside `with system.run_embedded(path) as app` use "
+            "`with app.bound():`; in a thread of your own, run it with contextvars.copy_context().run(...)"
+        )
+    return invocation
+
+
+def port(resource: str, operation: str, address: str | None = None) -> Any:
+    """The engine's implementation of `resource`, after checking that the running handler may call `operation`.
+
+    `address` is what the grant names when that is not the resource itself (an index: `errors/by_day`). The result
+    is Any because a resource knows which Protocol it asked for. Raises Denied, HandlerTimeout, NotBound.
+    """
+    invocation = current()
+    if invocation.deadline is not None and time.monotonic() > invocation.deadline:
+        raise HandlerTimeout(
+            f"{invocation.handler} ran past its deadline; {resource}.{operation} was not called"
+        )
+    wanted = (address or resource, operation)
+    if invocation.grants is not None:
+        if wanted not in invocation.grants:
+            raise Denied(invocation.handler, *wanted)
+        invocation.used.add(wanted)
+    try:
+        return invocation.ports[resource]
+    except KeyError:
+        raise NotBound(
+            f"{resource} is not part of the system {invocation.system!r} that runs here\n"
+            f"  fix: use the resources that {invocation.system!r} declares"
+        ) from None
+
+
+@contextmanager
+def invoked(invocation: Invocation) -> Iterator[Invocation]:
+    """Makes `invocation` the running one inside the `with` block."""
+    token = _current.set(invocation)
+    try:
+        yield invocation
+    finally:
+        _current.reset(token)

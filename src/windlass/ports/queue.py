@@ -1,0 +1,73 @@
+"""The port of a queue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+__all__ = ["Outgoing", "QueueOperator", "QueuePort", "QueueStats", "Stored"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message to send. `body` is JSON; `delay` in seconds (0 to 900); `group` and `dedupe` are for FIFO queues."""
+
+    body: bytes
+    delay: float | None = None
+    group: str | None = None
+    dedupe: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A message as the queue holds it. `attempts` counts the deliveries so far; times are epoch seconds;
+    `reason` is why the last attempt failed, on a dead letter."""
+
+    id: str
+    body: bytes
+    attempts: int
+    sent_at: float
+    visible_at: float
+    group: str | None = None
+    trace: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStats:
+    """How many messages wait, are being handled, are delayed, and lie in the dead-letter queue; the age of the
+    oldest waiting one in seconds."""
+
+    waiting: int
+    in_flight: int
+    delayed: int
+    dead: int
+    oldest_age: float
+
+
+class QueuePort(Protocol):
+    """What a handler may ask of a queue."""
+
+    def send(self, messages: Sequence[Outgoing]) -> list[str]:
+        """Stores all messages or none; returns one id for each, in order. A FIFO duplicate within five minutes
+        returns the id of the first."""
+        ...
+
+
+class QueueOperator(QueuePort, Protocol):
+    """What an operator may ask of a queue, besides."""
+
+    def stats(self) -> QueueStats: ...
+
+    def peek(self, limit: int, *, dead: bool) -> list[Stored]:
+        """The oldest messages, without receiving them."""
+        ...
+
+    def redrive(self, limit: int | None) -> int:
+        """Moves dead letters back to the queue with attempts at 0; returns how many."""
+        ...
+
+    def purge(self, *, dead: bool) -> int:
+        """Removes all messages (of the dead-letter queue where `dead`); returns how many."""
+        ...
