@@ -32,6 +32,7 @@ __all__ = [
     "NotFound",
     "PayloadTooLarge",
     "Problem",
+    "RequestTimeout",
     "ServiceUnavailable",
     "TooManyRequests",
     "TransactionConflict",
@@ -170,6 +171,10 @@ class MethodNotAllowed(Problem):
     def __init__(self, detail: str, allow: Sequence[str]) -> None:
         super().__init__(detail)
         self.allow = tuple(allow)
+
+
+class RequestTimeout(Problem):
+    status, title = 408, "Request Timeout"
 
 
 class Conflict(Problem):

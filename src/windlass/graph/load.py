@@ -76,7 +76,7 @@ def _load_folder(folder: Path) -> System:
             sys.path.append(parent)
         try:
             importlib.invalidate_caches()
-            _check_free(name, folder)
+            _check_free(name, declaration, package=True)
             loaded = [importlib.import_module(module) for module in modules]
         except BaseException:
             if added:
@@ -91,7 +91,7 @@ def _load_file(file: Path) -> System:
     name = _module_name(file.stem, file, "file")
     if name in sys.modules and _is_at(sys.modules[name], file):
         return _only_system(sys.modules[name], file)
-    _check_free(name, file)
+    _check_free(name, file, package=False)
     with _importing(name, file.parent):
         spec = importlib.util.spec_from_file_location(name, file)
         assert spec is not None
@@ -114,29 +114,26 @@ def _module_name(name: str, path: Path, what: str) -> str:
     )
 
 
-def _is_at(module: ModuleType, path: Path) -> bool:
-    """Whether `module` comes from `path`: its file, or one of its package's folders."""
-    places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
-    return any(Path(place).resolve() == path for place in places if place)
+def _is_at(module: ModuleType, file: Path) -> bool:
+    place = getattr(module, "__file__", None)
+    return place is not None and Path(place).resolve() == file
 
 
-def _check_free(name: str, path: Path) -> None:
-    """Raises LoadError when `name` means, or would mean, another module than the one at `path`."""
+def _check_free(name: str, declaration: Path, *, package: bool) -> None:
+    """Raises LoadError when `name` means, or would mean, other code than that of `declaration`."""
+    own = declaration.parent / "__init__.py" if package else declaration
     module = sys.modules.get(name)
-    if module is not None:
-        if _is_at(module, path):
-            return
-        place = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), "Python itself")
-        raise LoadError(_taken(name, path, f"imported already, from {place}"))
-    spec = importlib.util.find_spec(name)
-    if spec is None:
+    spec = module.__spec__ if module is not None else importlib.util.find_spec(name)
+    if module is not None and spec is None:  # a module that was made by hand
+        raise LoadError(_taken(name, declaration, f"imported already, from {getattr(module, '__file__', 'nowhere')}"))
+    if spec is not None and spec.origin is None and package:
+        # Folders without __init__.py of one name are one package to Python, wherever they lie: look inside.
+        spec, own = importlib.util.find_spec(f"{name}.system"), declaration
+    if spec is None or spec.origin is None or Path(spec.origin).resolve() == own:
         return
-    places = [spec.origin, *(spec.submodule_search_locations or ())]
-    # A file such as app.py is loaded by its path, so a folder of that name elsewhere, without code, is no rival.
-    if spec.origin is None and path.is_file():
-        return
-    if not any(Path(place).resolve() in (path, path / "__init__.py") for place in places if place):
-        raise LoadError(_taken(name, path, f"taken by {places[0] or places[-1]}"))
+    since = "imported already, from" if module is not None else "taken by"
+    place = "Python itself" if spec.origin in ("built-in", "frozen") else spec.origin
+    raise LoadError(_taken(name, declaration, f"{since} {place}"))
 
 
 def _taken(name: str, path: Path, by: str) -> str:

@@ -14,9 +14,10 @@ from typing import Any
 import msgspec
 
 from windlass.errors import BadRequest
+from windlass.ports.binding import current
 from windlass.ports.table import Attributes
 
-__all__ = ["sign", "verify"]
+__all__ = ["make_cursor", "read_cursor", "sign", "verify"]
 
 _MAC = 16
 
@@ -45,3 +46,17 @@ def verify(key: bytes, scope: str, cursor: object) -> tuple[Attributes, bool]:
         raise refused
     backward, position = msgspec.json.decode(payload, type=tuple[bool, dict[str, Any]])
     return position, backward
+
+
+def make_cursor(scope: str, position: Attributes) -> str:
+    """A cursor for a listing that a handler puts together itself, from several queries say.
+
+    `position` (JSON types) comes back from `read_cursor` with the same `scope`, which should name the listing and
+    all that selects from it. Raises NotBound outside a handler.
+    """
+    return sign(current().signing_key, f"{current().handler}/{scope}", position, backward=False)
+
+
+def read_cursor(scope: str, cursor: str) -> Attributes:
+    """The position in a cursor of `make_cursor`. Raises BadRequest for one that was not made for `scope`."""
+    return verify(current().signing_key, f"{current().handler}/{scope}", cursor)[0]

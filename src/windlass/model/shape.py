@@ -28,7 +28,8 @@ class Shape(Generic[T]):
 
     def __init__(self, kind: type[T], *, where: str, noun: str) -> None:
         self.kind, self.where = kind, where
-        if not (is_dataclass(kind) or (isinstance(kind, type) and issubclass(kind, msgspec.Struct))):
+        given: object = kind
+        if not isinstance(given, type) or not (is_dataclass(given) or issubclass(given, msgspec.Struct)):
             raise DeclarationError(
                 f"{kind!r} cannot be the type of a {noun}",
                 where=where,
@@ -113,7 +114,7 @@ def _canonical(value: Any) -> Any:
     return value
 
 
-def _type_fields(kind: type) -> list[tuple[str, Any]]:
+def _type_fields(kind: Any) -> list[tuple[str, Any]]:
     """Each field's stored name and its annotation."""
     hints = get_type_hints(kind, include_extras=True)
     if issubclass(kind, msgspec.Struct):

@@ -17,7 +17,7 @@ import msgspec
 from windlass.errors import DeclarationError
 from windlass.ports.api import Caller, Request
 
-__all__ = ["MISSING", "Header", "Parameter", "Source", "parameters", "return_type", "without_none"]
+__all__ = ["MISSING", "Header", "Parameter", "QueryName", "Source", "parameters", "return_type", "without_none"]
 
 Source = Literal["path", "query", "header", "body", "caller", "request"]
 MISSING: Any = inspect.Parameter.empty
@@ -26,6 +26,13 @@ MISSING: Any = inspect.Parameter.empty
 @dataclass(frozen=True, slots=True)
 class Header:
     """In `Annotated[str | None, Header("idempotency-key")]`: binds a parameter to a request header."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueryName:
+    """In `Annotated[str | None, QueryName("from")]`: the name of a query field that Python cannot spell."""
 
     name: str
 
@@ -104,11 +111,14 @@ def _parameter(
         return Parameter(name, "caller", name, kind, default)
     if bare is Request:
         return Parameter(name, "request", name, kind, default)
+    renamed = next((m for m in getattr(kind, "__metadata__", ()) if isinstance(m, QueryName)), None)
     header = next((m for m in getattr(kind, "__metadata__", ()) if isinstance(m, Header)), None)
     source: Source = "query"
     wire_name = name
     if header is not None:
         source, wire_name = "header", header.name.lower()
+    elif renamed is not None:
+        wire_name = renamed.name
     elif name in path_names:
         source, default = "path", MISSING
     elif name == "body":

@@ -16,7 +16,7 @@ from typing import Any
 from windlass.errors import Denied, HandlerTimeout, NotBound
 from windlass.ports.clock import Clock
 
-__all__ = ["Grant", "Invocation", "current", "invoked", "port"]
+__all__ = ["Grant", "Invocation", "current", "invocation_trace", "invoked", "port"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -97,3 +97,9 @@ def invoked(invocation: Invocation) -> Iterator[Invocation]:
         yield invocation
     finally:
         _current.reset(token)
+
+
+def invocation_trace() -> str | None:
+    """The running invocation's trace id, None outside one."""
+    invocation = _current.get()
+    return None if invocation is None else invocation.trace_id

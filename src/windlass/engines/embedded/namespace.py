@@ -13,7 +13,7 @@ from windlass.engines.embedded.store import Durability, Store
 from windlass.errors import HomeError
 from windlass.ports.clock import Clock, SystemClock
 
-__all__ = ["Namespace", "default_home", "reset"]
+__all__ = ["Namespace", "default_home", "folder", "reset"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 

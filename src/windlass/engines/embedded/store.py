@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +21,7 @@ __all__ = ["Committed", "Durability", "Row", "Store"]
 
 Durability = Literal["process", "full"]
 Row = tuple[Any, ...]
+Parameters = Sequence[Any] | Mapping[str, Any]
 Committed = Callable[[EngineUnavailable | None], None]
 
 SCHEMA_VERSION = 1
@@ -74,7 +75,7 @@ class Store:
 
     # ---- statements
 
-    def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+    def read(self, sql: str, parameters: Parameters = ()) -> list[Row]:
         """All rows of a SELECT."""
         with self._lock:
             try:
@@ -83,7 +84,7 @@ class Store:
             except sqlite3.OperationalError as error:
                 raise self._unavailable(error) from error
 
-    def read_one(self, sql: str, parameters: Sequence[Any] = ()) -> Row | None:
+    def read_one(self, sql: str, parameters: Parameters = ()) -> Row | None:
         """The first row of a SELECT, None when there is none."""
         with self._lock:
             try:
@@ -133,6 +134,11 @@ class Store:
             self._open = True
             self._dirty.set()
 
+    def changes(self) -> int:
+        """A number that is another one when another process has changed the state."""
+        row = self.read_one("pragma data_version")
+        return int(row[0]) if row else 0
+
     # ---- committing
 
     @property
@@ -147,7 +153,7 @@ class Store:
             return
         error: EngineUnavailable | None = None
         with self._lock:
-            if not self._open:
+            if not self.dirty:  # another thread has committed
                 return
             try:
                 self._db.execute("commit")

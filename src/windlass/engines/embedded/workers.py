@@ -55,14 +55,14 @@ class Workers:
         self._running: set[_Worker] = set()
         self._done = 0
         self._abandoned = 0
-        self._stopping = False
+        self._stopping = threading.Event()
         self._watcher_wake = threading.Event()
         self._watcher: threading.Thread | None = None
 
     def submit(self, job: Job) -> bool:
         """Puts a job in the line; False when the line is full, or too many
         threads hang."""
-        if len(self._jobs) >= self._backlog or self._abandoned >= _MOST_ABANDONED or self._stopping:
+        if len(self._jobs) >= self._backlog or self._abandoned >= _MOST_ABANDONED or self._stopping.is_set():
             return False
         self._jobs.append(job)
         if not self._running:
@@ -85,7 +85,7 @@ class Workers:
 
     def stop(self, patience: float) -> bool:
         """Takes no more jobs and waits up to `patience` seconds for those that run; whether all were done."""
-        self._stopping = True
+        self._stopping.set()
         end = time.monotonic() + patience
         pause = threading.Event()
         while self.busy and time.monotonic() < end:
@@ -117,11 +117,11 @@ class Workers:
                     if jobs:
                         continue
                     self._running.discard(worker)
-                    if self._stopping:
+                    if self._stopping.is_set():
                         return
                     self._resting.append(worker)
                 worker.wake.acquire()
-                if self._stopping:
+                if self._stopping.is_set():
                     return
                 continue
             worker.job = job
@@ -138,7 +138,7 @@ class Workers:
     def _watch(self) -> None:
         pause = threading.Event()
         rest: float | None = None
-        while not self._stopping:
+        while not self._stopping.is_set():
             self._watcher_wake.wait(rest)
             seen = self._done
             pause.wait(_PATIENCE)
@@ -148,7 +148,7 @@ class Workers:
                 deadlines = [self._check(worker, now) for worker in tuple(self._running)]
                 if self._jobs:
                     self._watcher_wake.set()
-                    if self._done == seen and not self._stopping:
+                    if self._done == seen and not self._stopping.is_set():
                         self._add_worker()
                 rest = min((deadline - now for deadline in deadlines if deadline is not None), default=None)
 

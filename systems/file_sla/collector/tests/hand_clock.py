@@ -8,7 +8,7 @@ START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 class HandClock:
-    """Wall and monotonic time move together with `wait` and `advance`; `set_wall` moves only the wall clock."""
+    """Both times move together with `wait` and `advance`; `set_wall` moves only the wall clock."""
 
     def __init__(self, start: datetime = START) -> None:
         self._wall = start

@@ -1,4 +1,4 @@
-"""A peer for the client: a real HTTP server on a free port that keeps the API's contract, and breaks it on demand."""
+"""A peer for the client: an HTTP server on a free port that keeps the API's contract, or breaks it."""
 
 from __future__ import annotations
 
@@ -103,7 +103,9 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self, status: int, fields: object, **headers: str) -> None:
         content = json.dumps(fields).encode()
         kind = "application/json" if status < 400 else "application/problem+json"
-        self.raw(status, content, {"Content-Type": kind} | {k.replace("_", "-"): v for k, v in headers.items()})
+        self.raw(
+            status, content, {"Content-Type": kind} | {k.replace("_", "-"): v for k, v in headers.items()}
+        )
 
     def raw(self, status: int, content: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
@@ -188,7 +190,7 @@ def hang_up(handler: Handler) -> None:
 
 def close_mid_body(handler: Handler) -> None:
     """Promise more bytes than are sent."""
-    handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"stored\":")
+    handler.wfile.write(b'HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"stored":')
     handler.close_connection = True
 
 
@@ -209,6 +211,16 @@ def drip(prefix: bytes, unit: bytes) -> Fault:
                 handler.wfile.write(unit)
 
     return dripping
+
+
+def late(seconds: float, code: int) -> Fault:
+    """Answer with `code`, after some time."""
+
+    def waiting(handler: Handler) -> None:
+        handler.state.closing.wait(seconds)
+        handler.answer(code, {})
+
+    return waiting
 
 
 def hold(handler: Handler) -> None:

@@ -160,7 +160,7 @@ def _table(file: Path, text: str) -> dict[str, Any]:
             table = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, json.JSONDecodeError, _DuplicateKeyError, RecursionError) as error:
         kind = "JSON" if file.suffix.lower() == ".json" else "TOML"
-        raise ConfigError(f"{file}: is not valid {kind}: {error or 'nested too deeply'}") from error
+        raise ConfigError(f"{file}: is not valid {kind}: {error}") from error
     if not isinstance(table, dict):
         raise ConfigError(f"{file}: must be an object with the key 'folders'")
     return table

@@ -12,7 +12,6 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-import stat
 import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
@@ -188,7 +187,5 @@ def _any_of(globs: tuple[str, ...]) -> Callable[[str], Any]:
 
 def _is_junction(entry: os.DirEntry[str]) -> bool:
     # A Windows junction is a folder to Python 3.11, yet it leads elsewhere, like a link.
-    if sys.platform != "win32":
-        return False
     tag: int = getattr(entry.stat(follow_symlinks=False), "st_reparse_tag", 0)
-    return tag in (_WINDOWS_JUNCTION, getattr(stat, "IO_REPARSE_TAG_SYMLINK", 0))
+    return tag == _WINDOWS_JUNCTION

@@ -210,7 +210,8 @@ class Spool:
         self._sizes.pop(file.name, None)
 
     def _trim(self, folder: Path) -> None:
-        kept = sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime_ns)
+        files = [file for file in folder.iterdir() if file.is_symlink() or not file.is_dir()]
+        kept = sorted(files, key=lambda file: file.lstat().st_mtime_ns)
         for file in kept[:-KEPT_ASIDE]:
             file.unlink(missing_ok=True)
             self.discarded += 1
@@ -234,13 +235,12 @@ def write_whole(file: Path, content: bytes) -> None:
 
 def _sync_folder(folder: Path) -> None:
     # Windows cannot open a folder to flush it; NTFS journals the rename.
-    if sys.platform == "win32":
-        return
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    if sys.platform != "win32":
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 class _DamageError(Exception):

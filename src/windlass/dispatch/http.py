@@ -1,0 +1,210 @@
+"""An HTTP request -> one handler -> an HTTP response."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from windlass.dispatch.bind import Binder
+from windlass.dispatch.context import Context, logger
+from windlass.dispatch.problem import as_problem, problem_response
+from windlass.dispatch.routing import Router
+from windlass.errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    HandlerTimeout,
+    PayloadTooLarge,
+    Problem,
+    TooManyRequests,
+    Unauthorized,
+    Unprocessable,
+)
+from windlass.model.api import Api, Reply, Route
+from windlass.model.signature import parameters
+from windlass.model.user_pool import UserPool
+from windlass.ports.api import Caller, Request, Response
+from windlass.ports.idempotency import Fresh, IdempotencyPort, Running
+from windlass.ports.user_pool import UserPoolPort
+
+__all__ = ["Admit", "HttpDispatch", "Match", "Target", "caller_of", "encoded"]
+
+Admit = Callable[[Route, str | None], float]
+_JSON = [("content-type", "application/json")]
+_encode = msgspec.json.Encoder().encode
+
+
+class Target:
+    """A route with what was compiled for it."""
+
+    __slots__ = ("bind", "route")
+
+    def __init__(self, route: Route) -> None:
+        self.route = route
+        where = f"{route.api.where} {route.method} {route.path}"
+        self.bind = Binder(parameters(route.handler.function, route.parameters, where=where))
+
+
+Match = tuple[Target, Mapping[str, str]]
+
+
+class HttpDispatch:
+    """All routes of a system.
+
+    `admit(route, caller_id)` returns 0, or after how many seconds to come again; it is asked once for the route
+    (None) and once for the caller. `idempotency` keeps answers for routes that are idempotent.
+    """
+
+    def __init__(self, context: Context, *, admit: Admit, idempotency: IdempotencyPort) -> None:
+        self._context, self._admit, self._idempotency = context, admit, idempotency
+        self._authorizers = context.system.authorizers
+        self._router: Router[Target] = Router(
+            (route.method, route.path, Target(route)) for api in context.system.of(Api) for route in api.routes
+        )
+
+    def allowed(self, path: str) -> list[str]:
+        """The methods that are offered at `path`."""
+        return self._router.allowed(path)
+
+    def match(self, method: str, path: str) -> Match:
+        """The route that serves, with the values in the path. Raises NotFound, MethodNotAllowed, BadRequest."""
+        return self._router.find(method, path)
+
+    def handle(self, request: Request, deadline: float | None = None, match: Match | None = None) -> Response:
+        """Serves a request; every exception becomes a response. `deadline` (on `time.monotonic`'s scale) is the
+        route's own timeout from now where it is None; `match` is given by who has found the route already."""
+        name = "-"
+        try:
+            target, values = match or self.match(request.method, request.path)
+            name = target.route.handler.name
+            response = self._serve(target, values, request, deadline)
+        except Exception as error:
+            problem = as_problem(error)
+            if problem.status >= 500:
+                level = "timed out" if isinstance(error, HandlerTimeout) else "failed"
+                logger.error(
+                    "%s %s %s",
+                    request.method,
+                    request.path,
+                    level,
+                    exc_info=error,
+                    extra={"trace_id": request.trace_id, "system": self._context.system.name, "handler": name},
+                )
+            response = problem_response(problem, request.trace_id)
+        self._context.metrics.count(
+            "requests", system=self._context.system.name, handler=name, status=str(response.status)
+        )
+        return response
+
+    def _serve(
+        self, target: Target, values: Mapping[str, str], request: Request, deadline: float | None
+    ) -> Response:
+        route = target.route
+        if deadline is None:
+            deadline = time.monotonic() + route.handler.timeout
+        if route.throttle is not None:
+            self._pass_throttle(route, None)
+        caller = self._caller(route, request, deadline)
+        if route.throttle_per_caller is not None:
+            self._pass_throttle(route, caller.id if caller else request.remote)
+        if len(request.body) > route.max_body:
+            raise PayloadTooLarge(f"the body has {len(request.body):,} bytes; the most is {route.max_body:,}")
+        arguments = target.bind(request, values, caller)
+        if route.idempotent is not None and (key := request.headers.get("idempotency-key")) is not None:
+            return self._once(route, route.idempotent, key, caller, request, arguments, deadline)
+        return self._run(route, request, arguments, deadline)
+
+    def _pass_throttle(self, route: Route, caller_id: str | None) -> None:
+        wait = self._admit(route, caller_id)
+        if wait > 0:
+            raise TooManyRequests("too many requests; slow down", retry_after=wait)
+
+    def _caller(self, route: Route, request: Request, deadline: float) -> Caller | None:
+        auth = route.auth
+        if auth is None:
+            return None
+        if isinstance(auth, UserPool):
+            caller = caller_of(self._verified(auth, request))
+        else:
+            handler = self._authorizers[auth]
+            limit = min(deadline, time.monotonic() + handler.timeout)
+            caller = self._context.call(handler, request.trace_id, limit, lambda: auth(request))
+            if not isinstance(caller, Caller):
+                raise TypeError(f"the authorizer {handler.name} returned {type(caller).__name__}, not a Caller")
+        if route.roles and not route.roles & caller.roles:
+            raise Forbidden(f"this needs the role {' or '.join(sorted(route.roles))}")
+        return caller
+
+    def _verified(self, auth: UserPool, request: Request) -> Mapping[str, Any]:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise Unauthorized("send Authorization: Bearer and an access token")
+        pool: UserPoolPort = self._context.ports[auth.name]
+        return pool.verify(token.strip())
+
+    def _run(self, route: Route, request: Request, arguments: dict[str, Any], deadline: float) -> Response:
+        function = route.handler.function
+        result = self._context.call(route.handler, request.trace_id, deadline, lambda: function(**arguments))
+        return encoded(result, route.status)
+
+    def _once(
+        self,
+        route: Route,
+        keep: float,
+        key: str,
+        caller: Caller | None,
+        request: Request,
+        arguments: dict[str, Any],
+        deadline: float,
+    ) -> Response:
+        if not 1 <= len(key) <= 255 or not key.isascii() or not key.isprintable():
+            raise BadRequest("must be 1 to 255 printable ASCII characters", field="header.idempotency-key")
+        scope = f"{self._context.system.name}/{route.handler.name}/{caller.id if caller else ''}"
+        fingerprint = hashlib.sha256(f"{request.path}?{request.query}\n".encode() + request.body).digest()
+        store = self._idempotency
+        begun = store.begin(scope, key, fingerprint, route.handler.timeout + 1)
+        if isinstance(begun, Running):
+            raise Conflict("a request with this Idempotency-Key is still running", retry_after=begun.seconds)
+        if not isinstance(begun, Fresh):
+            if not begun.same:
+                raise Unprocessable("this Idempotency-Key was used for another request; use a new one")
+            again = begun.response
+            return Response(again.status, [*again.headers, ("idempotency-replayed", "true")], again.body)
+        try:
+            response = self._run(route, request, arguments, deadline)
+        except BaseException:
+            store.abandon(scope, key)
+            raise
+        store.finish(scope, key, response, keep)
+        return response
+
+
+def caller_of(claims: Mapping[str, Any]) -> Caller:
+    """The caller that a user pool's claims describe."""
+    groups = claims.get("cognito:groups", ())
+    username = claims.get("username") or claims.get("cognito:username") or ""
+    return Caller(str(claims["sub"]), str(username), frozenset(groups), claims)
+
+
+def encoded(result: Any, status: int) -> Response:
+    """What a handler returned, as a response: JSON, or nothing for None, or bytes as they are."""
+    headers = _JSON
+    if isinstance(result, Reply):
+        status = result.status or status
+        extra = [(name.lower(), value) for name, value in result.headers.items()]
+        result = result.body
+        named = {name for name, _ in extra}
+        headers = extra if "content-type" in named else [*_JSON, *extra]
+        if result is None:
+            return Response(status, extra)
+    if result is None:
+        return Response(status, [])
+    if isinstance(result, bytes):
+        if headers is _JSON:
+            headers = [("content-type", "application/octet-stream")]
+        return Response(status, headers, result)
+    return Response(status, headers, _encode(result))

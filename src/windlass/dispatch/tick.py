@@ -1,0 +1,40 @@
+"""A firing of a schedule -> its handler."""
+
+from __future__ import annotations
+
+import inspect
+
+from windlass.dispatch.context import Context, logger
+from windlass.model.handler import Handler
+from windlass.ports.schedule import Tick
+
+__all__ = ["TickDispatch"]
+
+
+class TickDispatch:
+    """The handler of one schedule."""
+
+    def __init__(self, context: Context, handler: Handler) -> None:
+        self._context, self._handler = context, handler
+        self._takes_tick = bool(inspect.signature(handler.function).parameters)
+
+    def handle(self, tick: Tick, trace_id: str, deadline: float) -> bool:
+        """Runs the handler; whether it succeeded. Never raises."""
+        handler = self._handler
+        try:
+            self._context.call(
+                handler,
+                trace_id,
+                deadline,
+                (lambda: handler.function(tick)) if self._takes_tick else handler.function,
+            )
+        except Exception as error:
+            logger.warning(
+                "%s failed on its schedule, attempt %d",
+                handler.name,
+                tick.attempt,
+                exc_info=error,
+                extra={"trace_id": trace_id, "system": self._context.system.name, "handler": handler.name},
+            )
+            return False
+        return True

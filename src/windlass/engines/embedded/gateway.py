@@ -1,0 +1,221 @@
+"""The HTTP server: granian in front, one path prefix for each system, handlers on the workers' threads.
+
+The event loop reads requests and nothing else; a worker thread serves them and hands the answer to granian when
+what it rests on is durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from collections import deque
+from typing import Any
+
+from windlass.dispatch.context import logger
+from windlass.dispatch.problem import problem_response
+from windlass.dispatch.http import Match
+from windlass.engines.embedded.api import cors_headers, preflight
+from windlass.engines.embedded.engine import EmbeddedEngine, EmbeddedSystem
+from windlass.engines.embedded.own_pages import own_page
+from windlass.errors import (
+    BadRequest,
+    EngineUnavailable,
+    GatewayTimeout,
+    NotFound,
+    PayloadTooLarge,
+    Problem,
+    RequestTimeout,
+    ServiceUnavailable,
+)
+from windlass.model.api import Route
+from windlass.ports.api import Request, Response
+
+__all__ = ["Gateway"]
+
+_BODY_SECONDS = 30.0
+_SAFE = [("x-content-type-options", "nosniff")]
+
+
+class Gateway:
+    """The RSGI application over an engine; `ready` turns true when it may serve."""
+
+    def __init__(self, engine: EmbeddedEngine) -> None:
+        self._engine = engine
+        self._store = engine.namespace.store
+        self._resolver: _Resolver | None = None
+        self.ready = False
+
+    async def __call__(self, scope: Any, proto: Any) -> None:
+        """Serves one request. `scope` and `proto` are granian's, which have no public types of their own."""
+        trace_id = f"{random.getrandbits(128):032x}"  # noqa: S311
+        try:
+            job = await self._job(scope, proto, trace_id)
+        except Problem as problem:
+            self._answer(proto, problem_response(problem, trace_id), trace_id)
+            return
+        if isinstance(job, Response):
+            self._answer(proto, job, trace_id)
+            return
+        if not self._engine.workers.submit(job):
+            busy = ServiceUnavailable("too many requests wait already; come again", retry_after=1)
+            self._answer(proto, problem_response(busy, trace_id), trace_id)
+            return
+        await job.done
+
+    async def _job(self, scope: Any, proto: Any, trace_id: str) -> _RequestJob | Response:
+        path: str = scope.path
+        _, _, rest = path.partition("/")
+        name, slash, below = rest.partition("/")
+        system = self._engine.systems.get(name)
+        if scope.proto != "http":
+            raise NotFound("there are no WebSockets here")
+        if system is None or below.startswith("_") or not slash:
+            page = own_page(self._engine, self.ready, scope.method, path)
+            if page is not None:
+                return page
+        if system is None:
+            raise NotFound("there is no system at this path; GET / lists them")
+        headers = _headers(scope.headers)
+        method: str = scope.method
+        inner = "/" + below
+        if method == "OPTIONS" and "access-control-request-method" in headers:
+            return self._preflight(system, inner, headers)
+        match = system.http.match(method, inner)
+        body = b""
+        if method in ("POST", "PUT", "PATCH") or "content-length" in headers or "transfer-encoding" in headers:
+            body = await self._body(match[0].route, headers, proto)
+        request = Request(method, inner, scope.query_string, headers, body, scope.client.rpartition(":")[0], trace_id)
+        loop = asyncio.get_running_loop()
+        if self._resolver is None:
+            self._resolver = _Resolver(loop)
+        return _RequestJob(self, system, request, match, proto, loop.create_future(), self._resolver)
+
+    async def _body(self, route: Route, headers: dict[str, str], proto: Any) -> bytes:
+        """The whole body, of which no more than the route takes is read."""
+        most = route.max_body
+        declared = headers.get("content-length")
+        if declared is not None:
+            if not declared.isdigit() or len(declared) > 15:
+                raise BadRequest("Content-Length is not a number", field="header.content-length")
+            if int(declared) > most:
+                raise PayloadTooLarge(f"the body has {int(declared):,} bytes; the most is {most:,}")
+        try:
+            async with asyncio.timeout(_BODY_SECONDS):
+                if declared is not None:
+                    whole: bytes = await proto()
+                    return whole
+                chunks, size = [], 0
+                async for chunk in proto:
+                    size += len(chunk)
+                    if size > most:
+                        raise PayloadTooLarge(f"the body has more than {most:,} bytes")
+                    chunks.append(chunk)
+                return b"".join(chunks)
+        except TimeoutError:
+            raise RequestTimeout(f"the body did not arrive within {_BODY_SECONDS:.0f} seconds") from None
+
+    def _preflight(self, system: EmbeddedSystem, path: str, headers: dict[str, str]) -> Response:
+        methods = system.http.allowed(path)
+        if not methods:
+            raise NotFound("there is nothing at this path")
+        route = system.http.match(methods[0], path)[0].route
+        wanted = headers.get("access-control-request-headers", "")
+        return preflight(route.api, headers.get("origin", ""), methods, wanted)
+
+    def _answer(self, proto: Any, response: Response, trace_id: str) -> None:
+        headers = [*response.headers, *_SAFE, ("x-trace-id", trace_id)]
+        try:
+            if response.body:
+                proto.response_bytes(response.status, headers, response.body)
+            else:
+                proto.response_empty(response.status, headers)
+        except Exception as error:
+            # The client has gone; what it asked for was done all the same.
+            logger.debug("an answer could not be sent: %s", error)
+
+
+class _RequestJob:
+    """A request on the workers' line, answered once: by its outcome, or by its deadline."""
+
+    __slots__ = ("_gateway", "_match", "_once", "_proto", "_request", "_resolver", "_response", "_system", "deadline", "done")
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        system: EmbeddedSystem,
+        request: Request,
+        match: Match,
+        proto: Any,
+        done: asyncio.Future[None],
+        resolver: _Resolver,
+    ) -> None:
+        self._gateway, self._system, self._request, self._proto = gateway, system, request, proto
+        self._match, self.done, self._resolver = match, done, resolver
+        self._once = threading.Lock()
+        self._response: Response | None = None
+        self.deadline = time.monotonic() + match[0].route.handler.timeout
+
+    def run(self) -> None:
+        response = self._system.http.handle(self._request, self.deadline, self._match)
+        origin = self._request.headers.get("origin")
+        if origin is not None:
+            response.headers = [*response.headers, *cors_headers(self._match[0].route.api, origin)]
+        self._response = response
+        self._gateway._store.after_commit(self._committed)
+
+    def _committed(self, error: EngineUnavailable | None) -> None:
+        response = self._response
+        if error is not None or response is None:
+            unstored = ServiceUnavailable("the state cannot be written now; nothing was stored", retry_after=5)
+            response = problem_response(unstored, self._request.trace_id)
+        self._send(response)
+
+    def expire(self) -> None:
+        late = GatewayTimeout("the request took too long and was given up")
+        logger.error(
+            "%s %s was given up: its handler hangs",
+            self._request.method,
+            self._request.path,
+            extra={"trace_id": self._request.trace_id, "system": self._system.model.name},
+        )
+        self._send(problem_response(late, self._request.trace_id))
+
+    def _send(self, response: Response) -> None:
+        if self._once.acquire(blocking=False):
+            self._gateway._answer(self._proto, response, self._request.trace_id)
+            self._resolver.resolve(self.done)
+
+
+class _Resolver:
+    """Tells the event loop that requests are done, many at a time: waking it costs a system call."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._done: deque[asyncio.Future[None]] = deque()
+        self._scheduled = False
+
+    def resolve(self, future: asyncio.Future[None]) -> None:
+        self._done.append(future)
+        if not self._scheduled:
+            self._scheduled = True
+            try:
+                self._loop.call_soon_threadsafe(self._run)
+            except RuntimeError:  # the loop was closed: the server has stopped and nobody waits
+                self._done.clear()
+
+    def _run(self) -> None:
+        self._scheduled = False
+        while self._done:
+            future = self._done.popleft()
+            if not future.done():
+                future.set_result(None)
+
+
+def _headers(headers: Any) -> dict[str, str]:
+    """Header names in lower case; the first value of one that is repeated."""
+    found: dict[str, str] = {}
+    for name, value in headers.items():
+        found.setdefault(name, value)
+    return found

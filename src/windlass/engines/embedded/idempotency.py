@@ -1,0 +1,73 @@
+"""Answers kept under their idempotency keys, in SQLite."""
+
+from __future__ import annotations
+
+import msgspec
+
+from windlass.engines.embedded.namespace import Namespace
+from windlass.ports.api import Response
+from windlass.ports.idempotency import Fresh, Running, Seen
+
+__all__ = ["EmbeddedIdempotency"]
+
+
+class EmbeddedIdempotency:
+    """Implements `ports.idempotency.IdempotencyPort`. The answer is committed together with what the handler
+    wrote, and before it is sent."""
+
+    def __init__(self, namespace: Namespace) -> None:
+        self._store, self._clock = namespace.store, namespace.clock
+        with self._store.write() as db:
+            db.execute(
+                "create table if not exists idempotency (scope text not null, key text not null, "
+                "fingerprint blob not null, expires real not null, status integer, headers blob, body blob, "
+                "primary key (scope, key)) without rowid"
+            )
+            db.execute("create index if not exists idempotency_expires on idempotency (expires)")
+
+    def begin(self, scope: str, key: str, fingerprint: bytes, lease: float) -> Fresh | Running | Seen:
+        now = self._clock.now()
+        with self._store.write() as db:
+            row = db.execute(
+                "select fingerprint, expires, status, headers, body from idempotency where scope = ? and key = ?",
+                (scope, key),
+            ).fetchone()
+            if row is None or row[1] <= now:
+                db.execute(
+                    "insert or replace into idempotency (scope, key, fingerprint, expires) values (?, ?, ?, ?)",
+                    (scope, key, fingerprint, now + lease),
+                )
+                return Fresh()
+        held, expires, status, headers, body = row
+        if status is None:
+            return Running(expires - now)
+        pairs = msgspec.json.decode(headers, type=list[tuple[str, str]])
+        return Seen(held == fingerprint, Response(status, pairs, body))
+
+    def finish(self, scope: str, key: str, response: Response, keep: float) -> None:
+        with self._store.write() as db:
+            db.execute(
+                "update idempotency set expires = ?, status = ?, headers = ?, body = ? where scope = ? and key = ?",
+                (
+                    self._clock.now() + keep,
+                    response.status,
+                    msgspec.json.encode(response.headers),
+                    response.body,
+                    scope,
+                    key,
+                ),
+            )
+
+    def abandon(self, scope: str, key: str) -> None:
+        with self._store.write() as db:
+            db.execute("delete from idempotency where scope = ? and key = ? and status is null", (scope, key))
+
+    def release_all(self) -> None:
+        """Frees the keys of requests that ran when the process ended; called before the first request."""
+        with self._store.write() as db:
+            db.execute("delete from idempotency where status is null")
+
+    def remove_expired(self) -> int:
+        """Deletes what has been kept long enough; returns how many."""
+        with self._store.write() as db:
+            return db.execute("delete from idempotency where expires <= ?", (self._clock.now(),)).rowcount

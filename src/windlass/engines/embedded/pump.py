@@ -1,0 +1,163 @@
+"""What brings work to handlers: asks each source what is due, and sleeps until something is.
+
+A source is a queue with a consumer, a schedule, a mailer with SMTP, or the housekeeping. The pump is woken when
+something arrives or a place gets free; between that it waits for the earliest time that a source names.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from windlass.dispatch.context import logger
+from windlass.engines.embedded.store import Store
+from windlass.engines.embedded.workers import Workers
+from windlass.errors import EngineUnavailable
+from windlass.ports.clock import Clock
+
+__all__ = ["Pump", "Source", "Work"]
+
+# Another process (the command line) may change the state: SQLite tells so in a counter, looked at this often.
+_GLANCE = 1.0
+
+
+class Work(Protocol):
+    """Something claimed from a source. `timeout` is in seconds."""
+
+    timeout: float
+
+    def run(self) -> None:
+        """Does it and settles what came of it; must not raise."""
+        ...
+
+    def expire(self) -> None:
+        """The timeout passed: `run` is given up, its late outcome does not count, the work comes again."""
+        ...
+
+
+class Source(Protocol):
+    """Something that has work now and then. `concurrency` is how much of it may run at once."""
+
+    concurrency: int
+
+    def due_at(self) -> float | None:
+        """When there is work, in epoch seconds; in the past: now; None: not as things are."""
+        ...
+
+    def claim(self, now: float, room: int) -> Sequence[Work]:
+        """Takes up to `room` pieces of work, so that nobody else gets them for a while."""
+        ...
+
+
+class _Job:
+    """A piece of work on the workers' line."""
+
+    __slots__ = ("_ended", "_lock", "_over", "_work", "deadline")
+
+    def __init__(self, work: Work, ended: Callable[[], None]) -> None:
+        self._work, self._ended = work, ended
+        self.deadline = time.monotonic() + work.timeout
+        self._lock = threading.Lock()
+        self._over = False
+
+    def run(self) -> None:
+        self._work.run()
+        self._end()
+
+    def expire(self) -> None:
+        self._work.expire()
+        self._end()
+
+    def _end(self) -> None:
+        with self._lock:
+            over, self._over = self._over, True
+        if not over:
+            self._ended()
+
+
+class Pump:
+    """One thread that moves work from the sources to the workers."""
+
+    def __init__(self, store: Store, workers: Workers, clock: Clock, sources: Sequence[Source]) -> None:
+        self._store, self._workers, self._clock = store, workers, clock
+        self._sources = list(sources)
+        self._running = [0] * len(self._sources)
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="windlass-pump", daemon=True)
+
+    def wake(self) -> None:
+        """Makes the pump look at its sources now."""
+        self._wake.set()
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Claims nothing more; what was claimed runs on."""
+        self._stopping.set()
+        self._wake.set()
+        if self._thread.ident is not None:
+            self._thread.join(5)
+
+    def _run(self) -> None:
+        version = self._store.changes()
+        while not self._stopping.is_set():
+            try:
+                wait = self._round()
+            except EngineUnavailable as error:
+                logger.error("work cannot be claimed: %s", error)
+                wait = 1.0
+            end = time.monotonic() + wait
+            while not self._stopping.is_set() and not self._wake.is_set():
+                left = end - time.monotonic()
+                if left <= 0:
+                    break
+                if not self._wake.wait(min(left, _GLANCE)):
+                    seen = self._store.changes()
+                    if seen != version:
+                        version = seen
+                        break
+            self._wake.clear()
+
+    def _round(self) -> float:
+        """Claims what is due; returns for how many seconds nothing more will be."""
+        now = self._clock.now()
+        claimed: list[tuple[int, Work]] = []
+        earliest: float | None = None
+        for number, source in enumerate(self._sources):
+            room = source.concurrency - self._running[number]
+            if room <= 0:
+                continue
+            due = source.due_at()
+            if due is not None and due <= now:
+                works = source.claim(now, room)
+                claimed += [(number, work) for work in works]
+                if len(works) >= room:
+                    continue
+                due = source.due_at()
+            if due is not None:
+                earliest = due if earliest is None else min(earliest, due)
+        if claimed:
+            self._store.flush()  # an attempt counts before it runs: a message that kills the process is found out
+        for number, work in claimed:
+            self._submit(number, work)
+        return 60.0 if earliest is None else max(0.0, min(60.0, earliest - now))
+
+    def _submit(self, number: int, work: Work) -> None:
+        with self._lock:
+            self._running[number] += 1
+
+        def ended() -> None:
+            with self._lock:
+                self._running[number] -= 1
+            self._wake.set()
+
+        if not self._workers.submit(_Job(work, ended)):
+            work.expire()
+            with self._lock:
+                self._running[number] -= 1

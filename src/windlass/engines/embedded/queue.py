@@ -1,0 +1,241 @@
+"""Queues in SQLite: a table for each, a row for each message."""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from windlass.dispatch.messages import MessageDispatch
+from windlass.engines.embedded.namespace import Namespace
+from windlass.errors import EngineUnavailable, InvalidItem
+from windlass.model.queue import Queue
+from windlass.ports.binding import invocation_trace
+from windlass.ports.queue import Outgoing, QueueStats, Stored
+
+__all__ = ["EmbeddedQueue", "QueueSource"]
+
+_DEDUPE_SECONDS = 300.0
+_MAX_SEND = 262_144 * 100
+
+
+class EmbeddedQueue:
+    """Implements `ports.queue.QueueOperator`. `arrived` is called when something can be received."""
+
+    def __init__(self, model: Queue[Any], namespace: Namespace, arrived: Callable[[], None]) -> None:
+        self.model, self._store, self._clock, self._arrived = model, namespace.store, namespace.clock, arrived
+        self._table = table = f'"q.{model.system.name}.{model.name}"'
+        self._dedupe = f'"d.{model.system.name}.{model.name}"'
+        with self._store.atomic() as db:
+            db.execute(
+                f"create table if not exists {table} (seq integer primary key autoincrement, id text not null, "
+                "body blob not null, grp text, visible real not null, attempts integer not null default 0, "
+                "sent real not null, trace text, reason text, dead integer not null default 0, "
+                "held integer not null default 0)"
+            )
+            name = table[1:-1]
+            db.execute(f'create index if not exists "{name}.visible" on {table} (dead, visible)')
+            if model.fifo:
+                db.execute(f'create index if not exists "{name}.grp" on {table} (grp, dead, visible, seq)')
+                db.execute(
+                    f"create table if not exists {self._dedupe} "
+                    "(dedupe text primary key, id text not null, expires real not null) without rowid"
+                )
+        self._insert = f"insert into {table} (id, body, grp, visible, sent, trace) values (?, ?, ?, ?, ?, ?)"  # noqa: S608
+        columns = "id, body, attempts, sent, visible, grp, trace, reason, seq"
+        receivable = "dead = 0 and visible <= :now"
+        if model.fifo:
+            receivable += (
+                f" and not exists (select 1 from {table} b where b.grp = {table}.grp and b.dead = 0"  # noqa: S608
+                f" and b.visible > :now and b.seq < {table}.seq)"
+            )
+        self._receivable = receivable
+        order = "seq" if model.fifo else "visible, seq"
+        self._claim = (
+            f"update {table} set visible = :until, attempts = attempts + 1, held = 1 where seq in "  # noqa: S608
+            f"(select seq from {table} where {receivable} order by {order} limit :limit) returning {columns}"
+        )
+        self._columns = columns
+
+    # ---- what a handler does
+
+    def send(self, messages: Sequence[Outgoing]) -> list[str]:
+        now, trace = self._clock.now(), invocation_trace()
+        if sum(len(message.body) for message in messages) > _MAX_SEND:
+            raise InvalidItem(f"{self.model.where}: too much to send at once; send in parts of at most 25 MiB")
+        default = self.model.delay.total_seconds()
+        ids: list[str] = []
+        with self._store.atomic() as db:
+            for message in messages:
+                new = str(uuid.uuid4())
+                if message.dedupe is not None:
+                    row = db.execute(
+                        f"select id from {self._dedupe} where dedupe = ? and expires > ?",  # noqa: S608
+                        (message.dedupe, now),
+                    ).fetchone()
+                    if row is not None:
+                        ids.append(row[0])
+                        continue
+                    db.execute(
+                        f"insert or replace into {self._dedupe} values (?, ?, ?)",  # noqa: S608
+                        (message.dedupe, new, now + _DEDUPE_SECONDS),
+                    )
+                visible = now + (default if message.delay is None else message.delay)
+                db.execute(self._insert, (new, message.body, message.group, visible, now, trace))
+                ids.append(new)
+        self._store.after_commit(lambda error: self._arrived() if error is None else None)
+        return ids
+
+    # ---- what a consumer does
+
+    def due_at(self, batch: int, window: float) -> float | None:
+        """When a batch can be received, in epoch seconds; None: never, as things are."""
+        now = self._clock.now()
+        sql = f"select count(*), min(visible) from (select visible from {self._table} where {self._receivable} limit :limit)"  # noqa: S608
+        count, first = self._store.read(sql, {"now": now, "limit": batch})[0]
+        if count:
+            return now if count >= batch or not window else min(max(first, now - window) + window, first + window)
+        sql = f"select min(visible) from {self._table} where dead = 0 and visible > ?"  # noqa: S608
+        row = self._store.read_one(sql, (now,))
+        return None if row is None or row[0] is None else row[0] + window
+
+    def receive(self, limit: int) -> list[Stored]:
+        """Takes up to `limit` messages, hidden from now for the visibility timeout. Those that were received
+        too often already go to the dead-letter queue instead."""
+        now = self._clock.now()
+        until = now + self.model.visibility.total_seconds()
+        with self._store.write() as db:
+            rows = db.execute(self._claim, {"now": now, "until": until, "limit": limit}).fetchall()
+            rows.sort(key=lambda row: row[8])
+            alive = [row for row in rows if row[2] <= self.model.max_attempts]
+            if len(alive) < len(rows):
+                sql = f"update {self._table} set dead = 1, held = 0, attempts = attempts - 1, visible = ?, reason = coalesce(reason, ?) where id = ?"  # noqa: S608
+                db.executemany(
+                    sql,
+                    [
+                        (now, "its handler never came to an end", row[0])
+                        for row in rows
+                        if row[2] > self.model.max_attempts
+                    ],
+                )
+        return [Stored(*row[:8]) for row in alive]
+
+    def settle(self, messages: Sequence[Stored], failures: dict[str, str]) -> int:
+        """Deletes the handled messages, keeps the failed ones for their next attempt, or moves them to the
+        dead-letter queue after the last; returns how many went there. A message that another consumer has
+        received since is left alone."""
+        now = self._clock.now()
+        dead = 0
+        done = [(message.id, message.attempts) for message in messages if message.id not in failures]
+        with self._store.atomic() as db:
+            db.executemany(f"delete from {self._table} where id = ? and attempts = ?", done)  # noqa: S608
+            for message in messages:
+                reason = failures.get(message.id)
+                if reason is None:
+                    continue
+                last = message.attempts >= self.model.max_attempts
+                dead += last
+                db.execute(
+                    f"update {self._table} set reason = ?, dead = ?, held = 0, visible = ? "  # noqa: S608
+                    "where id = ? and attempts = ?",
+                    (reason, int(last), now if last else message.visible_at, message.id, message.attempts),
+                )
+        return dead
+
+    def release_all(self) -> None:
+        """Makes messages receivable whose consumer ended with the process; called before the first delivery."""
+        with self._store.write() as db:
+            db.execute(f"update {self._table} set visible = ?, held = 0 where held = 1", (self._clock.now(),))  # noqa: S608
+
+    def remove_expired(self) -> int:
+        """Deletes messages older than the retention, dead ones too; returns how many."""
+        before = self._clock.now() - self.model.retention.total_seconds()
+        with self._store.write() as db:
+            if self.model.fifo:
+                db.execute(f"delete from {self._dedupe} where expires <= ?", (self._clock.now(),))  # noqa: S608
+            return db.execute(f"delete from {self._table} where sent <= ?", (before,)).rowcount  # noqa: S608
+
+    # ---- what an operator does
+
+    def stats(self) -> QueueStats:
+        now = self._clock.now()
+        sql = (
+            "select coalesce(sum(dead = 0 and visible <= :now), 0), coalesce(sum(held = 1 and visible > :now), 0), "  # noqa: S608
+            "coalesce(sum(dead = 0 and held = 0 and visible > :now), 0), coalesce(sum(dead), 0), "
+            f"min(case when dead = 0 and visible <= :now then sent end) from {self._table}"
+        )
+        waiting, in_flight, delayed, dead, oldest = self._store.read(sql, {"now": now})[0]
+        return QueueStats(waiting, in_flight, delayed, dead, 0.0 if oldest is None else max(0.0, now - oldest))
+
+    def peek(self, limit: int, *, dead: bool) -> list[Stored]:
+        sql = f"select {self._columns} from {self._table} where dead = ? order by seq limit ?"  # noqa: S608
+        return [Stored(*row[:8]) for row in self._store.read(sql, (int(dead), limit))]
+
+    def redrive(self, limit: int | None) -> int:
+        sql = (
+            f"update {self._table} set dead = 0, attempts = 0, visible = ?, reason = null where seq in "  # noqa: S608
+            f"(select seq from {self._table} where dead = 1 order by seq limit ?)"
+        )
+        with self._store.write() as db:
+            moved = db.execute(sql, (self._clock.now(), -1 if limit is None else limit)).rowcount
+        self._store.after_commit(lambda error: self._arrived() if error is None else None)
+        return moved
+
+    def purge(self, *, dead: bool) -> int:
+        with self._store.write() as db:
+            return db.execute(f"delete from {self._table} where dead = ?", (int(dead),)).rowcount  # noqa: S608
+
+
+class QueueSource:
+    """A queue with its consumer, as a source of work.
+
+    With `chaos`, which the test driver gives, messages of a batch come in any order and some come twice, as SQS
+    may deliver them; a FIFO queue keeps its order.
+    """
+
+    def __init__(
+        self, queue: EmbeddedQueue, dispatch: MessageDispatch, *, chaos: random.Random | None = None
+    ) -> None:
+        self.queue, self.dispatch, self.chaos = queue, dispatch, chaos
+        self._consumer = queue.model.consumers[0]
+        self.concurrency = self._consumer.concurrency
+
+    def due_at(self) -> float | None:
+        return self.queue.due_at(self._consumer.batch, self._consumer.window)
+
+    def claim(self, now: float, room: int) -> list[QueueWork]:
+        works: list[QueueWork] = []
+        while len(works) < room and (messages := self.queue.receive(self._consumer.batch)):
+            works.append(QueueWork(self, messages, self._consumer.handler.timeout))
+        return works
+
+
+class QueueWork:
+    """One batch of messages on its way through the handler."""
+
+    def __init__(self, source: QueueSource, messages: list[Stored], timeout: float) -> None:
+        self._source, self._messages = source, messages
+        self.timeout = timeout
+        self._expired = False
+
+    def run(self) -> None:
+        messages, chaos = list(self._messages), self._source.chaos
+        fifo = self._source.queue.model.fifo
+        if chaos is not None and not fifo:
+            chaos.shuffle(messages)
+        deadline = time.monotonic() + self.timeout
+        failures = self._source.dispatch.handle(messages, uuid.uuid4().hex, deadline)
+        if chaos is not None and not fifo:
+            again = [message for message in messages if chaos.random() < 0.25 and message.id not in failures]
+            if again:
+                self._source.dispatch.handle(again, uuid.uuid4().hex, deadline)
+        if not self._expired:
+            try:
+                self._source.queue.settle(self._messages, failures)
+            except EngineUnavailable:
+                return  # they stay hidden until the visibility timeout, and come again
+
+    def expire(self) -> None:
+        self._expired = True

@@ -1,0 +1,121 @@
+"""Runs the gateway on a listening socket until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.net import SocketHolder  # type: ignore[attr-defined]
+from granian.server.embed import Server
+
+from windlass.engines.embedded.gateway import Gateway
+from windlass.errors import HomeError
+
+__all__ = ["listen", "serve"]
+
+_BACKLOG = 4096
+_HEADER_MILLISECONDS = 10_000
+_HEADER_BYTES = 64 * 1024
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens on `port`, 0 for any that is free. Raises HomeError when that cannot be."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise HomeError(
+            f"cannot listen on {host}:{port}: {error.strerror}\n"
+            f"  fix: stop the program that uses it, or give another with --port (0: any that is free)"
+        ) from error
+    return listening
+
+
+class _Server(Server):
+    """granian's embedded server on a socket that is open already, so that it outlives the process image at a
+    reload: connections wait in its line instead of being refused."""
+
+    def __init__(self, listening: socket.socket, gateway: Gateway, **options: Any) -> None:
+        host, port = listening.getsockname()[:2]
+        super().__init__(gateway, address=host, port=port, **options)
+        self._listening = listening
+
+    def _init_shared_socket(self) -> None:
+        fileno = os.dup(self._listening.fileno())
+        vars(self).update(_sfd=fileno, _shd=SocketHolder(fileno))
+
+
+def serve(
+    gateway: Gateway,
+    listening: socket.socket,
+    *,
+    ready: Callable[[], None],
+    started: Callable[[Callable[[], None]], None] | None = None,
+    tls: tuple[Path, Path] | None = None,
+) -> None:
+    """Serves until SIGINT or SIGTERM. `ready` is called once requests are answered; `started` is given a function
+    that stops the server from any thread. `tls` holds the paths of certificate and key (PEM)."""
+    runner: Callable[..., Any] = asyncio.run
+    try:
+        import uvloop
+    except ImportError:  # there is none for Windows
+        pass
+    else:
+        runner = uvloop.run
+    runner(_serve(gateway, listening, ready, started, tls))
+
+
+async def _serve(
+    gateway: Gateway,
+    listening: socket.socket,
+    ready: Callable[[], None],
+    started: Callable[[Callable[[], None]], None] | None,
+    tls: tuple[Path, Path] | None,
+) -> None:
+    server = _Server(
+        listening,
+        gateway,
+        interface=Interfaces.RSGI,
+        http=HTTPModes.http1,
+        websockets=False,
+        backlog=_BACKLOG,
+        backpressure=16384,
+        http1_settings=HTTP1Settings(header_read_timeout=_HEADER_MILLISECONDS, max_buffer_size=_HEADER_BYTES),
+        log_enabled=False,
+        ssl_cert=tls[0] if tls else None,
+        ssl_key=tls[1] if tls else None,
+    )
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, ended.set)
+    if started is not None:
+        started(lambda: _set_soon(loop, ended))
+    serving = asyncio.ensure_future(server.serve())
+    finished = asyncio.ensure_future(ended.wait())
+    await asyncio.sleep(0)
+    gateway.ready = True
+    ready()
+    try:
+        await asyncio.wait({serving, finished}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        gateway.ready = False
+        finished.cancel()
+        if not serving.done():
+            server.stop()  # type: ignore[no-untyped-call]
+        await serving
+
+
+def _set_soon(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    loop.call_soon_threadsafe(event.set)

@@ -1,0 +1,44 @@
+"""The port of idempotency: which requests were answered already, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from windlass.ports.api import Response
+
+__all__ = ["Fresh", "IdempotencyPort", "Running", "Seen"]
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """The key is new and reserved for this request: finish it, or abandon it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Another request with this key runs; it holds the key for at most `seconds` more."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A request with this key was answered. `same` says whether it was the same request."""
+
+    same: bool
+    response: Response
+
+
+class IdempotencyPort(Protocol):
+    def begin(self, scope: str, key: str, fingerprint: bytes, lease: float) -> Fresh | Running | Seen:
+        """Reserves `key` within `scope` for `lease` seconds, unless it is taken."""
+        ...
+
+    def finish(self, scope: str, key: str, response: Response, keep: float) -> None:
+        """Keeps the answer for `keep` seconds."""
+        ...
+
+    def abandon(self, scope: str, key: str) -> None:
+        """Frees a key whose request failed."""
+        ...
