@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,6 @@ from windlass.model.system import System
 
 __all__ = ["up"]
 
-_STARTED = time.monotonic()
 _DRAIN_SECONDS = 10.0
 _SOCKET = "WINDLASS_LISTENING_SOCKET"
 
@@ -149,7 +147,6 @@ def _listening(host: str, port: int) -> socket.socket:
 def _say_ready(
     base: str, systems: Sequence[System], users: Sequence[tuple[str, str, str, str]], space: Namespace, as_json: bool
 ) -> None:
-    seconds = time.monotonic() - _STARTED
     if as_json:
         ready = {
             "url": base,
@@ -163,7 +160,7 @@ def _say_ready(
         }
         click.echo(msgspec.json.encode(ready))
         return
-    click.echo(f"Windlass is ready at {base} ({seconds:.2f} s, state in {space.path})\n")
+    click.echo(f"Windlass is ready at {base} (state in {space.path})\n")
     for system in systems:
         click.echo(f"  {system.title:<20} {base}/{system.name}")
         click.echo(f"  {'':<20} {base}/{system.name}/_docs/  to read and try it")

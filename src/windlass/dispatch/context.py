@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from windlass.dispatch.metrics import Metrics
+from windlass.dispatch.metrics import Metrics, Series, series
 from windlass.graph.grants import grants
 from windlass.model.handler import Handler
 from windlass.model.system import System
@@ -32,9 +32,19 @@ class Context:
     metrics: Metrics
     used: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
     _grants: dict[str, frozenset[tuple[str, str]]] = field(init=False)
+    _series: dict[str, tuple[Series, Series, Series]] = field(init=False)
 
     def __post_init__(self) -> None:
         self._grants = grants(self.system)
+        system = self.system.name
+        self._series = {
+            handler.name: (
+                series("calls", system=system, handler=handler.name, outcome="ok"),
+                series("calls", system=system, handler=handler.name, outcome="error"),
+                series("duration", system=system, handler=handler.name),
+            )
+            for handler in self.system.handlers
+        }
 
     def invocation(self, handler: Handler, trace_id: str, deadline: float) -> Invocation:
         """What `handler` runs under, until `deadline` on `time.monotonic`'s scale."""
@@ -53,15 +63,13 @@ class Context:
     def call(self, handler: Handler, trace_id: str, deadline: float, function: Callable[[], Any]) -> Any:
         """Runs `function` as `handler`; counts it, times it, and lets its exception through."""
         started = time.perf_counter()
-        outcome = "ok"
+        ok, failed, duration = self._series[handler.name]
+        outcome = failed
         try:
             with invoked(self.invocation(handler, trace_id, deadline)):
-                return function()
-        except BaseException:
-            outcome = "error"
-            raise
+                result = function()
+            outcome = ok
+            return result
         finally:
-            self.metrics.count("calls", system=self.system.name, handler=handler.name, outcome=outcome)
-            self.metrics.observe(
-                "duration", time.perf_counter() - started, system=self.system.name, handler=handler.name
-            )
+            self.metrics.count(outcome)
+            self.metrics.observe(duration, time.perf_counter() - started)

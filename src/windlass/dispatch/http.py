@@ -11,6 +11,7 @@ import msgspec
 
 from windlass.dispatch.bind import Binder
 from windlass.dispatch.context import Context, logger
+from windlass.dispatch.metrics import Series, series
 from windlass.dispatch.problem import as_problem, problem_response
 from windlass.dispatch.routing import Router
 from windlass.errors import (
@@ -62,6 +63,7 @@ class HttpDispatch:
     def __init__(self, context: Context, *, admit: Admit, idempotency: IdempotencyPort) -> None:
         self._context, self._admit, self._idempotency = context, admit, idempotency
         self._authorizers = context.system.authorizers
+        self._requests: dict[tuple[str, int], Series] = {}
         self._router: Router[Target] = Router(
             (route.method, route.path, Target(route)) for api in context.system.of(Api) for route in api.routes
         )
@@ -95,9 +97,11 @@ class HttpDispatch:
                     extra={"trace_id": request.trace_id, "system": self._context.system.name, "handler": name},
                 )
             response = problem_response(problem, request.trace_id)
-        self._context.metrics.count(
-            "requests", system=self._context.system.name, handler=name, status=str(response.status)
-        )
+        counted = self._requests.get((name, response.status))
+        if counted is None:
+            counted = series("requests", system=self._context.system.name, handler=name, status=str(response.status))
+            self._requests[name, response.status] = counted
+        self._context.metrics.count(counted)
         return response
 
     def _serve(

@@ -6,10 +6,15 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 
-__all__ = ["Metrics", "Series"]
+__all__ = ["Metrics", "Series", "series"]
 
 Series = tuple[str, tuple[tuple[str, str], ...]]
 _SAMPLES = 1024
+
+
+def series(name: str, **labels: str) -> Series:
+    """The series of a name and labels, to be made once and counted often."""
+    return (name, tuple(sorted(labels.items())))
 
 
 class Metrics:
@@ -21,15 +26,13 @@ class Metrics:
         self._counts: dict[Series, float] = {}
         self._samples: dict[Series, deque[float]] = {}
 
-    def count(self, name: str, value: float = 1, **labels: str) -> None:
+    def count(self, counted: Series, value: float = 1) -> None:
         """Adds `value` to a counter."""
-        series = (name, tuple(sorted(labels.items())))
         with self._lock:
-            self._counts[series] = self._counts.get(series, 0) + value
+            self._counts[counted] = self._counts.get(counted, 0) + value
 
-    def observe(self, name: str, seconds: float, **labels: str) -> None:
+    def observe(self, series: Series, seconds: float) -> None:
         """Adds a sample to a duration."""
-        series = (name, tuple(sorted(labels.items())))
         samples = self._samples.get(series)
         if samples is None:
             with self._lock:

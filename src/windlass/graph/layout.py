@@ -17,6 +17,7 @@ _SWEEPS = 12
 _BOX_GAP = 22.0
 _SLOT_GAP = 16.0
 _SLOT = 6.0
+_HANG = 4.0  # links meet a box a little below its middle, because a label stands on its link
 _STEP = 11.0  # between two arrowheads
 _ROOM = 60.0  # for the curves between two layers
 
@@ -177,7 +178,7 @@ def _nodes(boxes: Sequence[Box], links: Sequence[Link], layer_of: dict[str, int]
     entering = Counter(link.target for link in links)
     nodes = {}
     for box in boxes:
-        height = max(box.height, free[box.key] * row + 8, entering[box.key] * _STEP + 14)
+        height = max(box.height, free[box.key] * row + 2 * _HANG, entering[box.key] * _STEP + 2 * _HANG + 6)
         nodes[box.key] = _Node(box.key, layer_of[box.key], box, height)
     return nodes
 
@@ -195,7 +196,8 @@ def _parts(
         chain: list[_Part] = []
         cut.append(chain)
         if number in back:
-            nodes[link.source].backs[number] = 0.0
+            if link.offset is None:
+                nodes[link.source].backs[number] = 0.0
             continue
         here, end = nodes[link.source], nodes[link.target]
         while here is not end:
@@ -287,14 +289,14 @@ def _attach(layers: list[list[_Node]], parts: list[list[_Part]], row: float) -> 
         for node in layer:
             free = sorted((p for p in node.right if not p.fixed), key=lambda part: position[part.target.key])
             if node.box is not None:
-                # A label stands on its link, so the links hang a little below the middle.
-                first = 4 - (len(free) + len(node.backs) - 1) / 2 * row
+                first = _HANG - (len(free) + len(node.backs) - 1) / 2 * row
                 for number, part in enumerate(free):
                     part.leaves = first + number * row
                 node.backs = {link: first + (len(free) + n) * row for n, link in enumerate(node.backs)}
+            hang = 0.0 if node.box is None else _HANG
             arriving = sorted(node.left, key=lambda part: _rank(part, position, True))
             for number, part in enumerate(arriving):
-                part.arrives = (number - (len(arriving) - 1) / 2) * _STEP
+                part.arrives = hang + (number - (len(arriving) - 1) / 2) * _STEP
 
 
 def _settle(layers: list[list[_Node]]) -> None:
@@ -385,8 +387,9 @@ def _measured(
         if number in back:
             lanes += 1
             source = places[link.source]
-            leaves = source.y + source.height / 2 + nodes[link.source].backs[number]
-            routes.append(_around(source, places[link.target], link.label, leaves, lowest + lanes * row))
+            offset = source.height / 2 + nodes[link.source].backs[number] if link.offset is None else link.offset
+            out = source.x + source.width + link.label + min(7 + 5 * lanes, _ROOM - 10)
+            routes.append(_around(source, places[link.target], source.y + offset, out, lowest + lanes * row))
             continue
         points = []
         for part in parts[number]:
@@ -397,14 +400,13 @@ def _measured(
         y = part.target.y + part.arrives - top
         points.append((lefts[after], y))
         routes.append(points)
-    width = lefts[-1] + widths[-1] + (labels[-1] + 24 if lanes else 0.0)
+    width = lefts[-1] + widths[-1] + (labels[-1] + _ROOM if lanes else 0.0)
     return Layout(width, lowest + (lanes + 0.5) * row * bool(lanes), places, routes, back)
 
 
-def _around(source: Place, target: Place, label: float, leaves: float, lane: float) -> list[tuple[float, float]]:
-    """A way back: out to the right, down to a lane below everything, left, up, and in from the left."""
-    out, into = source.x + source.width + label + 12, target.x - 18
-    arrives = target.y + target.height - 8
+def _around(source: Place, target: Place, leaves: float, out: float, lane: float) -> list[tuple[float, float]]:
+    """A way back: to the right as far as `out`, down to a lane below everything, left, up, and in from the left."""
+    into, arrives = target.x - 18, target.y + target.height - 8
     return [
         (source.x + source.width, leaves),
         (out, leaves),

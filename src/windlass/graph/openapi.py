@@ -32,7 +32,7 @@ _HEADERS: dict[int, dict[str, Any]] = {
 }
 # Named here and not after http.HTTPStatus, whose phrases differ between versions of Python.
 _PROBLEMS = {
-    400: ("BadRequest", "The request cannot be understood; `errors` names the fields at fault."),
+    400: ("BadRequest", "The request cannot be understood; its errors say which fields are at fault."),
     401: ("Unauthorized", "Nobody is signed in, or the credentials are wrong."),
     403: ("Forbidden", "The caller may not do this."),
     404: ("NotFound", "There is nothing of that name."),
@@ -199,6 +199,7 @@ def _parameter(parameter: Parameter, schema: dict[str, Any], route: Route) -> di
         described["description"] = description
     if f"{{{parameter.name}+}}" in route.path:
         described["description"] = f"{description} It may hold slashes.".strip()
+        described["x-windlass-greedy"] = True
     if parameter.default is not MISSING and parameter.default is not None:
         schema["default"] = msgspec.to_builtins(parameter.default, str_keys=True)
     return {**described, "schema": schema}

@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape, quoteattr
 from windlass.graph.document import Document, Edge, HandlerNode, ResourceNode
 from windlass.graph.layout import Box, Layout, Link, Place, arrange
 
-__all__ = ["svg"]
+__all__ = ["PALETTE", "svg"]
 
 _MONO = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 _SANS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
@@ -25,8 +25,8 @@ _API_ROW = 26.0
 _CARD = 50.0
 _ICON = 34.0  # what the icon takes of a card's width
 
-# Light and dark, each at least 4.5:1 against the ground that it is read on (WCAG 2.2, 1.4.3).
-_COLOURS = {
+# Light and dark. What is read is at least 4.5:1 against `ground` and `card` (WCAG 2.2, 1.4.3).
+PALETTE = {
     "ground": ("#ffffff", "#0f1419"),
     "card": ("#f7f9fb", "#1a2129"),
     "line": ("#c3ccd6", "#3a4654"),
@@ -175,7 +175,7 @@ def _cards(document: Document, places: dict[str, Place]) -> Iterator[str]:
         if resource.noun == "api":
             yield from _api(resource, place)
         else:
-            colour = resource.noun if resource.noun in _COLOURS else "quiet"
+            colour = resource.noun if resource.noun in PALETTE else "quiet"
             tip = f"{_words(resource.noun)} {resource.name}"
             yield _card(place, resource.noun, resource.name, _note(resource), colour, tip)
     for handler in document.handlers:
@@ -317,14 +317,14 @@ def _described(document: Document) -> str:
 def _style(name: str) -> str:
     dark = "".join(
         f".{name}-diagram [{attribute}={quoteattr(light)}]{{{attribute}:{dark}}}"
-        for light, dark in dict(_COLOURS.values()).items()
+        for light, dark in dict(PALETTE.values()).items()
         for attribute in ("fill", "stroke")
     )
     return f"@media (prefers-color-scheme: dark){{{dark}}}"
 
 
 def _colour(attribute: str, name: str) -> str:
-    return f'{attribute}="{_COLOURS[name][0]}"'
+    return f'{attribute}="{PALETTE[name][0]}"'
 
 
 def _name() -> str:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import format_datetime
+from email.utils import format_datetime, quote
 from typing import Any
 
 from windlass.errors import InvalidItem
@@ -27,7 +28,8 @@ MAX_BYTES = 10 * 1024 * 1024
 
 # Every server takes 7-bit lines; not every one takes 8-bit ones.
 _POLICY = SMTP.clone(cte_type="7bit")
-_LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+# `=?` would begin an encoded word (RFC 2047) for a reader that looks for it where none may be.
+_LOCAL = re.compile(r"(?!.*=\?)[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _DOMAIN = re.compile(
     r"(?!(?:.*\.)?\d+\Z)(?=.{1,253}\Z)(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*"
     r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -49,7 +51,7 @@ def check(mail: Mail) -> None:
     _check_line(mail.subject, "subject")
     for field, text in _addresses(mail):
         parse_address(text, field)
-    size = len(mail.text or "") + len(mail.html or "")
+    size = sum(len(body.encode()) for body in (mail.text, mail.html) if body is not None)
     if size <= MAX_BYTES:
         size = len(compose(mail, "0" * 32, 0.0))
     if size > MAX_BYTES:
@@ -96,24 +98,44 @@ def envelope(mail: Mail) -> tuple[str, tuple[str, ...]]:
 def compose(mail: Mail, mail_id: str, sent_at: float) -> bytes:
     """The mail as it is sent, always the same for the same arguments; `sent_at` is in epoch seconds. Blind
     copies are not in it. Raises InvalidItem for an address that is none."""
-    message = EmailMessage(_POLICY)
+    body = EmailMessage(_POLICY)
+    if mail.text is not None:
+        body.set_content(mail.text, charset="utf-8")
+        if mail.html is not None:
+            body.add_alternative(mail.html, subtype="html", charset="utf-8")
+            body.set_boundary(f"=_{mail_id}")
+    elif mail.html is not None:
+        body.set_content(mail.html, subtype="html", charset="utf-8")
+    # The headers are written here, as EmailMessage loses a space where it folds a long one in other letters
+    # (https://github.com/python/cpython/issues/144156), and takes `=?utf-8?q?...?=` in a text for its encoded form.
     sender = parse_address(mail.sender, "sender")
-    message["From"] = sender
+    lines = [f"From: {_mailbox(sender)}"]
     for name, field, texts in (("To", "to", mail.to), ("Cc", "cc", mail.cc), ("Reply-To", "reply_to", mail.reply_to)):
         if texts:
-            message[name] = tuple(parse_address(text, field) for text in texts)
-    message["Subject"] = mail.subject
-    _check_line(str(message["Subject"]), "subject")
-    message["Date"] = format_datetime(from_epoch(int(sent_at)))
-    message["Message-ID"] = f"<{mail_id}@{sender.domain}>"
-    if mail.text is not None:
-        message.set_content(mail.text, charset="utf-8")
-        if mail.html is not None:
-            message.add_alternative(mail.html, subtype="html", charset="utf-8")
-            message.set_boundary(f"=_{mail_id}")
-    elif mail.html is not None:
-        message.set_content(mail.html, subtype="html", charset="utf-8")
-    return message.as_bytes()
+            lines.append(f"{name}: " + ",\r\n ".join(_mailbox(parse_address(text, field)) for text in texts))
+    lines += [
+        f"Subject: {_words(mail.subject, 'Subject') if _needs_words(mail.subject) else mail.subject}",
+        f"Date: {format_datetime(from_epoch(int(sent_at)))}",
+        f"Message-ID: <{mail_id}@{sender.domain}>",
+    ]
+    return "".join(f"{line}\r\n" for line in lines).encode("ascii") + body.as_bytes()
+
+
+def _mailbox(address: Address) -> str:
+    name = address.display_name
+    if not name:
+        return address.addr_spec
+    shown = _words(name, "Reply-To") if _needs_words(name) else f'"{quote(name)}"'
+    return f"{shown} <{address.addr_spec}>"
+
+
+def _needs_words(text: str) -> bool:
+    """Whether a header can hold `text` only in encoded words (RFC 2047): other letters, or too much for a line."""
+    return not text.isascii() or len(text) > 60 or "=?" in text or text != text.strip()
+
+
+def _words(text: str, header: str) -> str:
+    return Header(text, "utf-8", maxlinelen=75, header_name=header).encode(linesep="\r\n")
 
 
 def _addresses(mail: Mail) -> Iterator[tuple[str, str]]:

@@ -7,8 +7,7 @@ checked, so no engine can forget it.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -89,14 +88,20 @@ def port(resource: str, operation: str, address: str | None = None) -> Any:
         ) from None
 
 
-@contextmanager
-def invoked(invocation: Invocation) -> Iterator[Invocation]:
+class invoked:  # noqa: N801 - it reads as a verb: `with invoked(invocation):`
     """Makes `invocation` the running one inside the `with` block."""
-    token = _current.set(invocation)
-    try:
-        yield invocation
-    finally:
-        _current.reset(token)
+
+    __slots__ = ("_invocation", "_token")
+
+    def __init__(self, invocation: Invocation) -> None:
+        self._invocation = invocation
+
+    def __enter__(self) -> Invocation:
+        self._token = _current.set(self._invocation)
+        return self._invocation
+
+    def __exit__(self, *error: object) -> None:
+        _current.reset(self._token)
 
 
 def invocation_trace() -> str | None:

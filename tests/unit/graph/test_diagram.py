@@ -2,7 +2,7 @@
 
 from windlass.graph.build import build
 from windlass.graph.diagram import mermaid
-from windlass.graph.document import Document
+from windlass.graph.document import Document, ResourceNode, RouteNode
 from windlass.model.system import System
 from windlass.ports.api import Caller, Request
 
@@ -55,6 +55,7 @@ def test_every_noun_has_a_shape(document: Document) -> None:
 
 
 def test_what_is_markup_to_mermaid_is_escaped() -> None:
-    from windlass.graph.diagram import _quoted
-
-    assert _quoted('a "b" <c> #d; `e` & f') == '"a #quot;b#quot; #lt;c#gt; #35;d; #96;e#96; #amp; f"'
+    route = RouteNode(method="GET", path='/"<b>#`&', handler="read", status=200, public=True, roles=[], max_body=1)
+    api = ResourceNode(name="api", noun="api", settings={}, routes=[route])
+    made = Document(system="sly", title="", description="", resources=[api], handlers=[], edges=[])
+    assert '    route_api_0["GET /#quot;#lt;b#gt;#35;#96;#amp;"]' in mermaid(made).splitlines()

@@ -197,6 +197,7 @@ def test_what_is_neither_json_nor_plain() -> None:
     assert put["summary"] == "Store"
     assert put["requestBody"] == {"required": False, "content": {"application/octet-stream": {}}}
     assert put["parameters"][0]["description"] == "It may hold slashes."
+    assert put["parameters"][0]["x-windlass-greedy"] is True
     assert [parameter["name"] for parameter in put["parameters"]] == ["path", "idempotency-key"]
     assert put["responses"]["200"]["content"] == {"application/octet-stream": {}}
     assert "security" not in put

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 from windlass.graph.build import build
 from windlass.graph.document import Document
-from windlass.graph.svg import svg
+from windlass.graph.svg import PALETTE, svg
 from windlass.model.system import System
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -18,7 +18,7 @@ class Job:
 
 
 def drawn(document: Document) -> ElementTree.Element:
-    return ElementTree.fromstring(svg(document))  # noqa: S314  # our own text
+    return ElementTree.fromstring(svg(document))
 
 
 def texts(root: ElementTree.Element) -> list[str]:
@@ -85,21 +85,19 @@ def test_no_label_lies_on_another(document: Document) -> None:
 
 
 def test_what_is_read_stands_out_in_both_schemes() -> None:
-    from windlass.graph.svg import _COLOURS
-
     for scheme in (0, 1):
-        for name, colours in _COLOURS.items():
+        for name, colours in PALETTE.items():
             if name not in ("ground", "card", "line"):
                 for ground in ("ground", "card"):
-                    assert contrast(colours[scheme], _COLOURS[ground][scheme]) >= 4.5, (name, scheme)
+                    assert contrast(colours[scheme], PALETTE[ground][scheme]) >= 4.5, (name, scheme)
 
 
 def test_markup_in_a_declaration_stays_text() -> None:
     system = System("sly", title="<script>alert(1)</script> & co")
-    system.mailer("mail", sender="<b>@example.com")
+    system.mailer("mail", sender="Shop <shop@example.com>")
     text = svg(build(system))
     assert "<script>" not in text
-    assert "mail from <b>@example.com" in texts(ElementTree.fromstring(text))  # noqa: S314  # our own text
+    assert "mail from Shop <shop@example.com>" in texts(ElementTree.fromstring(text))
 
 
 def test_an_allowed_loop_and_an_empty_system_can_be_drawn() -> None:

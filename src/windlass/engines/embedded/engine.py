@@ -165,7 +165,6 @@ class EmbeddedEngine:
 
     def start(self) -> None:
         """Starts the threads: deliveries begin."""
-        self.namespace.store.start_committer()
         self.workers.start()
         self.consumers.start()
         sources = [*self.sources, _Housekeeping(self)]

@@ -11,10 +11,12 @@ import random
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from windlass.dispatch.context import logger
-from windlass.dispatch.problem import problem_response
+from windlass.dispatch.problem import as_problem, problem_response
 from windlass.dispatch.http import Match
 from windlass.engines.embedded.api import cors_headers, preflight
 from windlass.engines.embedded.engine import EmbeddedEngine, EmbeddedSystem
@@ -45,6 +47,7 @@ class Gateway:
         self._engine = engine
         self._store = engine.namespace.store
         self._resolver: _Resolver | None = None
+        self._reading = _Reading()
         self.ready = False
 
     async def __call__(self, scope: Any, proto: Any) -> None:
@@ -52,8 +55,10 @@ class Gateway:
         trace_id = f"{random.getrandbits(128):032x}"  # noqa: S311
         try:
             job = await self._job(scope, proto, trace_id)
-        except Problem as problem:
-            self._answer(proto, problem_response(problem, trace_id), trace_id)
+        except Exception as error:
+            if not isinstance(error, Problem):
+                logger.error("%s %s failed", scope.method, scope.path, exc_info=error, extra={"trace_id": trace_id})
+            self._answer(proto, problem_response(as_problem(error), trace_id), trace_id)
             return
         if isinstance(job, Response):
             self._answer(proto, job, trace_id)
@@ -101,20 +106,17 @@ class Gateway:
                 raise BadRequest("Content-Length is not a number", field="header.content-length")
             if int(declared) > most:
                 raise PayloadTooLarge(f"the body has {int(declared):,} bytes; the most is {most:,}")
-        try:
-            async with asyncio.timeout(_BODY_SECONDS):
-                if declared is not None:
-                    whole: bytes = await proto()
-                    return whole
-                chunks, size = [], 0
-                async for chunk in proto:
-                    size += len(chunk)
-                    if size > most:
-                        raise PayloadTooLarge(f"the body has more than {most:,} bytes")
-                    chunks.append(chunk)
-                return b"".join(chunks)
-        except TimeoutError:
-            raise RequestTimeout(f"the body did not arrive within {_BODY_SECONDS:.0f} seconds") from None
+        with self._reading.limited():
+            if declared is not None:
+                whole: bytes = await proto()
+                return whole
+            chunks, size = [], 0
+            async for chunk in proto:
+                size += len(chunk)
+                if size > most:
+                    raise PayloadTooLarge(f"the body has more than {most:,} bytes")
+                chunks.append(chunk)
+            return b"".join(chunks)
 
     def _preflight(self, system: EmbeddedSystem, path: str, headers: dict[str, str]) -> Response:
         methods = system.http.allowed(path)
@@ -211,6 +213,44 @@ class _Resolver:
             future = self._done.popleft()
             if not future.done():
                 future.set_result(None)
+
+
+class _Reading:
+    """The tasks that read a body now. One timer looks after all of them: a timer for each costs as much as
+    serving the request."""
+
+    def __init__(self) -> None:
+        self._since: dict[asyncio.Task[Any], float] = {}
+        self._late: set[asyncio.Task[Any]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @contextmanager
+    def limited(self) -> Iterator[None]:
+        """Raises RequestTimeout when the block is not left within 30 seconds or so."""
+        task = asyncio.current_task()
+        assert task is not None
+        loop = asyncio.get_running_loop()
+        self._since[task] = loop.time()
+        if self._timer is None:
+            self._timer = loop.call_later(1.0, self._look, loop)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if task not in self._late:
+                raise
+            task.uncancel()
+            raise RequestTimeout(f"the body did not arrive within {_BODY_SECONDS:.0f} seconds") from None
+        finally:
+            self._late.discard(task)
+            del self._since[task]
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        before = loop.time() - _BODY_SECONDS
+        for task, since in self._since.items():
+            if since < before:
+                self._late.add(task)
+                task.cancel()
+        self._timer = loop.call_later(1.0, self._look, loop) if self._since else None
 
 
 def _headers(headers: Any) -> dict[str, str]:

@@ -16,12 +16,12 @@ from windlass.engines.embedded.store import Store
 from windlass.errors import LockedOut
 from windlass.ports.clock import Clock
 
-__all__ = ["Lockout"]
+__all__ = ["LONGEST", "MOST_NAMES", "Lockout"]
 
 LONGEST = 900.0
 """The longest lock, and how long failures are remembered after the last one, or after the lock: seconds."""
 
-_MOST_NAMES = 100_000
+MOST_NAMES = 100_000
 """More names than can fail within LONGEST at the speed of Argon2, so that nobody can push a name out."""
 
 _TABLES = (
@@ -41,11 +41,20 @@ class Lockout:
     field is not to be read in the state."""
 
     def __init__(
-        self, store: Store, clock: Clock, *, system: str, pool: str, key: bytes, limit: int, first: float
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        system: str,
+        pool: str,
+        key: bytes,
+        limit: int,
+        first: float,
+        most_names: int = MOST_NAMES,
     ) -> None:
         self._store, self._clock, self._key = store, clock, key
         self._pool = (system, pool)
-        self._limit, self._first = limit, first
+        self._limit, self._first, self._most_names = limit, first, most_names
         with store.write() as db:
             for statement in _TABLES:
                 db.execute(statement)
@@ -105,11 +114,11 @@ class Lockout:
         (count,) = db.execute(
             "select count(*) from user_pool_failures where system = ? and pool = ?", self._pool
         ).fetchone()
-        if count > _MOST_NAMES:
+        if count > self._most_names:
             db.execute(
                 "delete from user_pool_failures where system = ? and pool = ? and name in (select name from"
                 " user_pool_failures where system = ? and pool = ? order by expires_at limit ?)",
-                (*self._pool, *self._pool, count - _MOST_NAMES),
+                (*self._pool, *self._pool, count - self._most_names),
             )
 
     def _digest(self, name: str) -> bytes:

@@ -43,7 +43,8 @@ class Passwords:
     """Checks, hashes and verifies passwords.
 
     `min_length` is in characters after preparation. At most as many hashes as `slots` has places are computed at
-    once; who waits longer than `patience` seconds for a place is refused.
+    once; who waits longer than `patience` seconds for a place is refused. `hash_of_nobody` is a hash, with the
+    parameters in force, that no password has.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Passwords:
         self._hasher = hasher or PasswordHasher()
         self._slots = slots or _SLOTS
         self._patience = patience
-        self._nobody = self._hash_of_nobody()
+        self.hash_of_nobody = self._random_hash()
 
     def check(self, password: str, *names: str | None) -> None:
         """Raises InvalidItem for a password that may not be set. `names` are what the user is known by: none of
@@ -98,7 +99,7 @@ class Passwords:
         prepared = _prepared(password)
         with self._slot():
             admit()
-            right = self._verify(self._nobody if kept is None else kept, prepared or b"")
+            right = self._verify(self.hash_of_nobody if kept is None else kept, prepared or b"")
             if not right or prepared is None or kept is None:
                 return False, None
             return True, self._hash(prepared) if self._hasher.check_needs_rehash(kept) else None
@@ -128,8 +129,8 @@ class Passwords:
         finally:
             self._slots.release()
 
-    def _hash_of_nobody(self) -> str:
-        """A hash, with the present parameters, that no password has: salt and tag are random."""
+    def _random_hash(self) -> str:
+        """A hash in the PHC string format whose salt and tag are random."""
 
         def encoded(length: int) -> str:
             return base64.b64encode(secrets.token_bytes(length)).decode().rstrip("=")

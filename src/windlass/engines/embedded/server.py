@@ -53,7 +53,7 @@ class _Server(Server):
 
     def _init_shared_socket(self) -> None:
         fileno = os.dup(self._listening.fileno())
-        vars(self).update(_sfd=fileno, _shd=SocketHolder(fileno))
+        vars(self).update(_sfd=fileno, _shd=SocketHolder(fileno, False, _BACKLOG))  # type: ignore[call-arg]
 
 
 def serve(
@@ -104,9 +104,10 @@ async def _serve(
         started(lambda: _set_soon(loop, ended))
     serving = asyncio.ensure_future(server.serve())
     finished = asyncio.ensure_future(ended.wait())
-    await asyncio.sleep(0)
-    gateway.ready = True
-    ready()
+    await asyncio.sleep(0)  # runs the server's start, which raises at once or not at all
+    if not serving.done():
+        gateway.ready = True
+        ready()
     try:
         await asyncio.wait({serving, finished}, return_when=asyncio.FIRST_COMPLETED)
     finally:

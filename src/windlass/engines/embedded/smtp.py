@@ -19,6 +19,7 @@ __all__ = ["Outcome", "SmtpSettings", "deliver"]
 Tls = Literal["starttls", "implicit", "none"]
 
 _EXAMPLE = "smtp://user:password@mail.example.com:587?tls=starttls (tls is starttls, implicit or none)"
+_ENCODE = "write / ? # and @ in a user or a password as %2F %3F %23 %40"
 _PORTS: Mapping[str, int] = {"starttls": 587, "implicit": 465, "none": 25}
 # Permanent by their number, yet about how we sign in, not about the mail (RFC 4954): an operator can mend it.
 _SIGN_IN_REFUSED = frozenset({530, 534, 535, 538})
@@ -52,11 +53,11 @@ class SmtpSettings:
             parts = urlsplit(url.strip())
             host, port = parts.hostname, parts.port
         except ValueError:
-            raise refuse("the host or the port is not one") from None
+            raise refuse("the host or the port is not one", f"{_ENCODE}, as in {_EXAMPLE}") from None
         if parts.scheme != "smtp":
             raise refuse("it does not begin with smtp://")
         if parts.fragment or parts.path not in ("", "/"):
-            raise refuse("it has a path or a fragment", "write / ? # and @ in a password as %2F %3F %23 %40")
+            raise refuse("it has a path or a fragment", _ENCODE)
         if not host:
             raise refuse("it names no host")
         options = _options(parts)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,7 +25,6 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 Committed = Callable[[EngineUnavailable | None], None]
 
 SCHEMA_VERSION = 1
-_LINGER = 0.002
 
 
 class Store:
@@ -41,11 +40,8 @@ class Store:
         self._lock = threading.RLock()
         self._open = False
         self._closed = False
-        self._dirty = threading.Event()
         self._savepoint_depth = 0
         self._waiting: list[Committed] = []
-        self._stop = threading.Event()
-        self._committer: threading.Thread | None = None
         try:
             self._db = self._connect(path, durability)
         except sqlite3.DatabaseError as error:
@@ -132,7 +128,6 @@ class Store:
                 raise EngineUnavailable("the engine is stopping")
             self._db.execute("begin immediate")
             self._open = True
-            self._dirty.set()
 
     def changes(self) -> int:
         """A number that is another one when another process has changed the state."""
@@ -179,7 +174,6 @@ class Store:
     def _ended(self) -> list[Committed]:
         """The open transaction has ended; returns who waits for that."""
         self._open = False
-        self._dirty.clear()
         calls, self._waiting = self._waiting, []
         return calls
 
@@ -191,20 +185,6 @@ class Store:
                 call(error)
         return error
 
-    def start_committer(self) -> None:
-        """Starts the thread that commits what nobody flushes (a handler that wrote and then works on), within
-        about two milliseconds."""
-
-        def run() -> None:
-            while not self._closed:
-                self._dirty.wait()
-                self._stop.wait(_LINGER)
-                with suppress(EngineUnavailable):  # those who wait were told
-                    self.flush()
-
-        self._committer = threading.Thread(target=run, name="windlass-committer", daemon=True)
-        self._committer.start()
-
     def close(self) -> None:
         """Commits and closes; the database can be used no more."""
         try:
@@ -214,7 +194,3 @@ class Store:
                 already, self._closed = self._closed, True
                 if not already:
                     self._db.close()
-            self._stop.set()
-            self._dirty.set()
-            if self._committer is not None and self._committer is not threading.current_thread():
-                self._committer.join(5)

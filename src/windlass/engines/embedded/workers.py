@@ -45,7 +45,8 @@ class _Worker:
 
 class Workers:
     """At most `limit` threads that take jobs from one line of at most `backlog`. `idle` is called by a thread
-    that finds nothing more to do, before it rests: the moment to commit and to answer."""
+    that finds nothing more to do, before it rests, and every few milliseconds while jobs run: the moments to commit
+    and to answer."""
 
     def __init__(self, *, limit: int = 64, backlog: int = 4096, idle: Callable[[], None]) -> None:
         self._limit, self._backlog, self._idle = limit, backlog, idle
@@ -151,6 +152,7 @@ class Workers:
                     if self._done == seen and not self._stopping.is_set():
                         self._add_worker()
                 rest = min((deadline - now for deadline in deadlines if deadline is not None), default=None)
+            self._idle()
 
     def _check(self, worker: _Worker, now: float) -> float | None:
         """Gives up a worker whose job is late; otherwise returns its deadline, None when it has no job."""

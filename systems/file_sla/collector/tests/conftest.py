@@ -9,7 +9,7 @@ from aged_file import AgedFile, make_aged
 from hand_clock import HandClock
 from peer import Peer
 
-settings.register_profile("collector", deadline=None, derandomize=True, database=None, max_examples=60)
+settings.register_profile("collector", deadline=None, derandomize=True, database=None, max_examples=40)
 settings.load_profile("collector")
 
 

@@ -43,7 +43,7 @@ class State:
     """What the handlers of one peer share."""
 
     received: list[Received] = field(default_factory=list)
-    faults: dict[str, deque[Fault]] = field(default_factory=dict)
+    faults: dict[str, deque[Fault | None]] = field(default_factory=dict)
     stored: dict[str, bytes] = field(default_factory=dict)
     tokens: set[str] = field(default_factory=set)
     expires_in: object = 3600
@@ -120,7 +120,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Peer:
-    """The server. `url` is its base URL; `fault` arranges what it does wrong, in order, on one route."""
+    """The server. `url` is its base URL."""
 
     def __init__(self, *, tls: bool = False) -> None:
         self.state = State()
@@ -150,7 +150,8 @@ class Peer:
         self._thread.join()
         self._server.server_close()
 
-    def fault(self, route: str, *faults: Fault) -> None:
+    def fault(self, route: str, *faults: Fault | None) -> None:
+        """What goes wrong on `route` from now on, in order; None is a request that goes well."""
         with self.state.lock:
             self.state.faults.setdefault(route, deque()).extend(faults)
 

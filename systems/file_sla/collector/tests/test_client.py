@@ -125,7 +125,7 @@ def test_what_may_pass_is_tried_again_with_the_same_key(peer: Peer, clock: HandC
         pytest.param(status(502), id="502"),
         pytest.param(text(200, b"{}"), id="no token"),
         pytest.param(text(200, b'{"access_token": 5}'), id="number"),
-        pytest.param(text(200, b'{"access_token": "a\\r\\nX: y"}'), id="header injection"),
+        pytest.param(text(200, b'{"access_token": "a\\r\\nX:y"}'), id="header injection"),
         pytest.param(text(200, b'{"access_token": "\xc3\xa9"}'), id="not ASCII"),
         pytest.param(text(200, b"\xff"), id="not UTF-8"),
         pytest.param(text(200, b"[" * 100_000), id="deep"),
@@ -134,7 +134,7 @@ def test_what_may_pass_is_tried_again_with_the_same_key(peer: Peer, clock: HandC
 def test_a_sign_in_is_tried_again_too(peer: Peer, clock: HandClock, fault: Fault) -> None:
     peer.fault("/auth", fault)
     client(peer, clock).post(BODY, "k1")
-    assert peer.signed_in == 2
+    assert (peer.signed_in, len(peer.posts)) == (2, 1)
 
 
 def test_a_certificate_that_nobody_vouches_for_is_not_tried_again(clock: HandClock) -> None:

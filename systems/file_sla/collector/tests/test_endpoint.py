@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -181,6 +182,28 @@ def test_over_tls_too_a_slow_server_is_left_in_time() -> None:
         peer.fault("/auth", drip(b"HTTP/1.1 200 OK\r\n\r\n", b"x"))
         with pytest.raises(ExchangeError, match="no whole answer"):
             exchange(peer.url, tls=trusted, limit=SHORT)
+
+
+def test_a_handshake_that_takes_for_ever_is_left_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def shake() -> None:
+            connection, _ = listening.accept()
+            with connection, suppress(OSError):
+                connection.settimeout(0.02)
+                connection.sendall(b"\x16\x03\x03\x40\x00")
+                # A byte of a record that never ends, until the other side has gone.
+                while True:
+                    connection.sendall(b"\x02")
+                    with suppress(TimeoutError):
+                        if connection.recv(65536) == b"":
+                            break
+
+        server = threading.Thread(target=shake)
+        server.start()
+        with pytest.raises(ExchangeError, match=r"timed out|no whole answer"):
+            exchange(f"https://127.0.0.1:{listening.getsockname()[1]}/", limit=SHORT)
+        server.join()
 
 
 def test_tls_to_a_server_that_speaks_none(peer: Peer) -> None:

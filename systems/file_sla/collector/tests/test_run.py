@@ -12,7 +12,7 @@ from file_sla_collector.config import Folder
 from file_sla_collector.credentials import Credentials
 from file_sla_collector.endpoint import Endpoint, Line
 from file_sla_collector.outcome import ExitCode, Outcome
-from file_sla_collector.report import MAX_FILES
+from file_sla_collector.report import MAX_ENTRIES
 from file_sla_collector.retry import RetryPolicy
 from file_sla_collector.run import Collector
 from file_sla_collector.spool import Spool
@@ -42,6 +42,12 @@ class Site:
         )
         with Spool(self.root / "spool", max_posts=self.max_posts, max_bytes=10_000_000) as spool:
             return Collector(self.folders, spool, client, self.clock, report_again=self.report_again).run()
+
+    def many_folders(self, aged: AgedFile) -> list[str]:
+        """Watch so many folders, each with one late file, that three posts are needed; the files' names."""
+        names = [f"{n:05d}" for n in range(2 * MAX_ENTRIES + 1)]
+        self.folders = [Folder(aged(self.root / name / name, 90).parent, HOUR, name) for name in names]
+        return names
 
     @property
     def reported(self) -> list[list[str]]:
@@ -162,6 +168,15 @@ def test_an_unreadable_folder_is_reported_and_the_others_are_sent(site: Site, ag
     assert outcome.problems()[0] == f"unreadable: {site.root / 'none'}: No such file or directory"
 
 
+def test_the_spool_is_nobody_s_late_file(site: Site, aged: AgedFile) -> None:
+    site.folders = [Folder(site.root, HOUR, "everything")]
+    site.clock.advance(100 * 365 * 24 * 3600)
+    site.password = "wrong"
+    aged(site.root / "in" / "a", 90)
+    site.run()
+    assert site.run().late_files == 1
+
+
 def test_a_full_spool_refuses_and_says_so_and_drops_nothing(site: Site, aged: AgedFile) -> None:
     site.max_posts = 1
     site.peer.fault("/auth", *[hang_up] * 4)
@@ -179,12 +194,19 @@ def test_a_full_spool_refuses_and_says_so_and_drops_nothing(site: Site, aged: Ag
 
 def test_a_small_spool_passes_a_large_report_on(site: Site, aged: AgedFile) -> None:
     site.max_posts = 1
-    names = [f"{n:05d}" for n in range(2 * MAX_FILES + 1)]
-    for name in names:
-        aged(site.root / "in" / name, 90)
+    names = site.many_folders(aged)
     outcome = site.run()
     assert (outcome.exit_code, outcome.sent) == (ExitCode.SENT, 3)
     assert [name for post in site.reported for name in post] == names
+
+
+def test_what_was_sent_before_the_api_went_away_makes_room(site: Site, aged: AgedFile) -> None:
+    site.max_posts = 2
+    site.many_folders(aged)
+    site.peer.fault("/file_sla_error", None, hang_up, hang_up)
+    outcome = site.run()
+    assert (outcome.sent, outcome.pending, outcome.not_spooled) == (1, 2, 0)
+    assert outcome.exit_code == ExitCode.SPOOLED
 
 
 def test_a_post_too_large_for_the_spool_ends(site: Site, aged: AgedFile) -> None:

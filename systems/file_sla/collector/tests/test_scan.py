@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -14,15 +16,15 @@ from hypothesis import strategies as st
 
 from aged_file import AgedFile
 from file_sla_collector.config import Folder
-from file_sla_collector.paths import printable
-from file_sla_collector.scan import created_at, scan
+from file_sla_collector.paths import identity, printable
+from file_sla_collector.scan import MOST_UNREADABLE, created_at, scan
 from hand_clock import START
 
 HOUR = timedelta(hours=1)
 
 
 def late(folder: Folder, listed: tuple[Path, ...] = ()) -> list[str]:
-    found = scan(folder, START, listed=listed)
+    found = scan(folder, START, listed=frozenset(map(identity, listed)))
     assert not found.unreadable
     return [file.filename for file in found.breach.files] if found.breach else []
 
@@ -138,6 +140,41 @@ def test_an_unreadable_subfolder_does_not_hide_the_rest(tmp_path: Path, aged: Ag
     assert found.breach is not None
     assert sorted(file.filename for file in found.breach.files) == ["old.csv", "open/old.csv"]
     assert [(u.path, u.reason) for u in found.unreadable] == [(str(tmp_path / "closed"), "Permission denied")]
+
+
+class ClosedEntry:
+    """A file whose times may not be read, as on some network shares."""
+
+    name = "closed.csv"
+
+    def is_file(self, *, follow_symlinks: bool) -> bool:
+        return True
+
+    def stat(self, *, follow_symlinks: bool) -> os.stat_result:
+        raise PermissionError(13, "Permission denied")
+
+
+def test_an_unreadable_file_does_not_hide_the_rest(tmp_path: Path, aged: AgedFile) -> None:
+    aged(tmp_path / "old.csv", 600)
+
+    @contextmanager
+    def with_closed(path: str) -> Iterator[Iterator[os.DirEntry[str]]]:
+        with os.scandir(path) as listing:
+            yield itertools.chain([cast("os.DirEntry[str]", ClosedEntry())], listing)
+
+    found = scan(watch(tmp_path), START, list_folder=with_closed)
+    assert found.breach is not None
+    assert [u.path for u in found.unreadable] == [str(tmp_path / "closed.csv")]
+
+
+def test_very_many_unreadable_paths_are_counted(tmp_path: Path) -> None:
+    @contextmanager
+    def all_closed(path: str) -> Iterator[Iterator[os.DirEntry[str]]]:
+        yield iter([cast("os.DirEntry[str]", ClosedEntry())] * (MOST_UNREADABLE + 7))
+
+    found = scan(watch(tmp_path), START, list_folder=all_closed)
+    assert len(found.unreadable) == MOST_UNREADABLE + 1
+    assert found.unreadable[-1].reason == "and 7 more paths below it"
 
 
 def test_a_listing_that_breaks_off_keeps_what_it_gave(tmp_path: Path, aged: AgedFile) -> None:

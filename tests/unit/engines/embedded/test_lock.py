@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,26 +107,6 @@ def test_it_is_free_after_an_error(path: Path) -> None:
     with pytest.raises(KeyError), Lock.acquire(path, "one"):
         raise KeyError
     assert Lock.holder(path) is None
-
-
-def test_whoever_only_asks_keeps_nobody_out(path: Path) -> None:
-    Lock.acquire(path, "to make the file").release()
-    done = threading.Event()
-
-    def ask() -> None:
-        while not done.is_set():
-            Lock.holder(path)
-
-    asking = [threading.Thread(target=ask) for _ in range(2)]
-    for thread in asking:
-        thread.start()
-    try:
-        for number in range(50):
-            Lock.acquire(path, str(number)).release()
-    finally:
-        done.set()
-        for thread in asking:
-            thread.join()
 
 
 def test_a_file_that_was_removed_and_made_again_is_another_lock(path: Path) -> None:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from argon2 import PasswordHasher
@@ -107,7 +108,7 @@ def test_a_user_without_groups_and_email_has_no_such_claims(tmp_path: Path) -> N
 )
 def test_wrong_credentials_are_told_in_one_way(world: PoolWorld, username: str, password: str) -> None:
     world.add_ada()
-    with pytest.raises(WrongCredentials, match="^the user name or the password is wrong$"):
+    with pytest.raises(WrongCredentials, match=r"^the user name or the password is wrong$"):
         world.sign_in(username, password)
 
 
@@ -156,7 +157,7 @@ class Interrupted(PasswordHasher):
         super().__init__(time_cost=1, memory_cost=8, parallelism=1)
         self.meanwhile: Callable[[], None] = lambda: None
 
-    def verify(self, hash: str | bytes, password: str | bytes) -> bool:
+    def verify(self, hash: str | bytes, password: str | bytes) -> Literal[True]:
         right = super().verify(hash, password)
         self.meanwhile()
         return right
@@ -370,7 +371,7 @@ def test_of_two_processes_one_creates_the_first_user(tmp_path: Path) -> None:
     world.namespace.store.flush()
     assert shown is not None
     assert other.ensure_first_user() is None
-    assert other.sign_in(*shown)
+    assert other.sign_in(*shown).expires_in == 3600
     namespace.close()
     world.close()
 
@@ -445,7 +446,7 @@ def test_pools_share_tables_and_nothing_else(world: PoolWorld) -> None:
         with pytest.raises(Unauthorized):
             world.pool.refresh(tokens.refresh_token)
         pool.delete_user(ADA)
-    assert world.sign_in()
+    assert world.sign_in().expires_in == 3600
 
 
 def test_the_state_shows_no_password_and_no_key(world: PoolWorld) -> None:

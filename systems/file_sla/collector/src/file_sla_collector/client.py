@@ -150,7 +150,6 @@ class Client:
             reason = f"the sign-in of {credentials.username!r} was refused: {told}"
             self._refused = (credentials, self._clock.monotonic() + SIGN_IN_PAUSE, reason)
             raise SignInError(reason)
-        self._refused = None
         return token
 
     def _try(

@@ -10,6 +10,7 @@ from file_sla_collector.clock import Clock, iso
 from file_sla_collector.config import ConfigError, Folder
 from file_sla_collector.memory import Memory
 from file_sla_collector.outcome import Outcome, SetAside
+from file_sla_collector.paths import identity
 from file_sla_collector.report import Post, split
 from file_sla_collector.scan import Breach, ListFolder, scan
 from file_sla_collector.spool import Corrupt, Spool, SpoolError, write_whole
@@ -67,13 +68,15 @@ class Collector:
 
     def _look(self, outcome: Outcome) -> list[Breach]:
         now = self._clock.now()
-        paths = [folder.path for folder in self._folders]
+        # The spool, too: it may lie in a watched folder, and what waits in it is nobody's late file.
+        places = [*(folder.path for folder in self._folders), self._spool.folder]
+        listed = frozenset(identity(place) for place in places)
         found: list[Breach] = []
         for folder in self._folders:
             if self._list_folder is None:
-                seen = scan(folder, now, listed=paths)
+                seen = scan(folder, now, listed=listed)
             else:
-                seen = scan(folder, now, listed=paths, list_folder=self._list_folder)
+                seen = scan(folder, now, listed=listed, list_folder=self._list_folder)
             outcome.folders += 1
             outcome.checked += seen.checked
             outcome.unreadable += seen.unreadable

@@ -13,15 +13,18 @@ import fnmatch
 import os
 import re
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any, Protocol
 
 from file_sla_collector.config import Folder
 from file_sla_collector.paths import identity, printable
+
+# So many unreadable paths of one folder are told one by one; of the others, how many there are.
+MOST_UNREADABLE = 100
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST = datetime.min.replace(tzinfo=UTC)
@@ -77,19 +80,17 @@ def scan(
     folder: Folder,
     now: datetime,
     *,
-    listed: Collection[Path] = (),
+    listed: frozenset[str] = frozenset(),
     list_folder: ListFolder = os.scandir,
 ) -> Scan:
     """Look at `folder` once. Never raises for what is, or is not, on the disk.
 
     A file is late when it is older than the SLA at `now`; one that is exactly as old is not. Links are
     neither followed nor reported, except that `folder` itself may be one. A subfolder that matches `archive`
-    is left out, and so is one that is in `listed`: it is watched with an SLA of its own. What vanishes while
-    it is looked at was moved in time.
+    is left out, and so is one whose `identity` is in `listed`: it has an SLA of its own. What vanishes while it
+    is looked at was moved in time.
     """
-    looking = _Looking(
-        folder, now, frozenset(identity(path) for path in listed) - {identity(folder.path)}, list_folder
-    )
+    looking = _Looking(folder, now, listed, list_folder)
     looking.look()
     late = tuple(sorted(looking.late, key=lambda file: (file.created, file.filename)))
     return Scan(
@@ -118,14 +119,16 @@ class _Looking:
     """The state of one look: a walk with an explicit stack, so that a deep tree is no deep recursion."""
 
     def __init__(
-        self, folder: Folder, now: datetime, elsewhere: frozenset[str], list_folder: ListFolder
+        self, folder: Folder, now: datetime, listed: frozenset[str], list_folder: ListFolder
     ) -> None:
         self.late: list[LateFile] = []
         self.unreadable: list[Unreadable] = []
         self.checked = 0
+        self._failures = 0
         self._folder = folder
         self._latest = now - folder.sla
-        self._elsewhere = elsewhere
+        self._listed = listed
+        self._resolved = PurePath(identity(folder.path))
         self._list = list_folder
         self._pattern = _any_of(folder.pattern)
         self._ignore = _any_of(folder.ignore)
@@ -143,6 +146,9 @@ class _Looking:
                     self._failed(inside, error)
             except (OSError, ValueError) as error:
                 self._failed(inside, error)
+        if self._failures > MOST_UNREADABLE:
+            more = f"and {self._failures - MOST_UNREADABLE} more paths below it"
+            self.unreadable.append(Unreadable(self._folder.name, printable(str(self._folder.path)), more))
 
     def _entries(self, entries: Iterator[os.DirEntry[str]], inside: PurePath) -> Iterator[PurePath]:
         for entry in entries:
@@ -170,9 +176,13 @@ class _Looking:
             return False
         if self._archive(entry.name.casefold()):
             return False
-        return not self._elsewhere or identity(self._folder.path / inside / entry.name) not in self._elsewhere
+        # No link was followed from the resolved root to here, so this needs no resolving of its own.
+        return os.path.normcase(self._resolved / inside / entry.name) not in self._listed
 
     def _failed(self, inside: PurePath, error: OSError | ValueError) -> None:
+        self._failures += 1
+        if self._failures > MOST_UNREADABLE:
+            return
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         path = printable(str(self._folder.path / inside))
         self.unreadable.append(Unreadable(self._folder.name, path, reason))

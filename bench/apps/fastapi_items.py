@@ -1,0 +1,60 @@
+"""The measured service as one would write it with FastAPI, Pydantic and sqlite3: `python FILE DATABASE PORT`.
+
+Functions are synchronous, as Windlass's handlers are, and run on FastAPI's thread pool; each thread has its own
+connection; every insert is committed before it is answered. uvicorn runs on uvloop and httptools.
+"""
+
+import sqlite3
+import sys
+import threading
+import uuid
+from typing import Annotated
+
+import uvicorn
+from fastapi import FastAPI, HTTPException
+from pydantic import BaseModel, Field
+
+app = FastAPI()
+local = threading.local()
+
+
+class NewItem(BaseModel):
+    folder: Annotated[str, Field(min_length=1, max_length=1024)]
+    sla: Annotated[int, Field(ge=1, le=1440)]
+    files: list[str]
+
+
+class Item(NewItem):
+    id: str
+
+
+def connection() -> sqlite3.Connection:
+    """This thread's connection, in autocommit mode: an INSERT is a transaction."""
+    if not hasattr(local, "db"):
+        local.db = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=10)
+        local.db.execute("pragma journal_mode = wal")
+        local.db.execute("pragma synchronous = normal")
+    db: sqlite3.Connection = local.db
+    return db
+
+
+@app.post("/items", status_code=201)
+def create(body: NewItem) -> Item:
+    """Store an item."""
+    item = Item(id=str(uuid.uuid4()), folder=body.folder, sla=body.sla, files=body.files)
+    connection().execute("insert into items (id, body) values (?, ?)", (item.id, item.model_dump_json()))
+    return item
+
+
+@app.get("/items/{id}")
+def read(id: str) -> Item:
+    """Read an item."""
+    row = connection().execute("select body from items where id = ?", (id,)).fetchone()
+    if row is None:
+        raise HTTPException(404, "there is no such item")
+    return Item.model_validate_json(row[0])
+
+
+if __name__ == "__main__":
+    connection().execute("create table if not exists items (id text primary key, body text not null)")
+    uvicorn.run(app, port=int(sys.argv[2]), log_level="warning", access_log=False, loop="uvloop", http="httptools")
