@@ -46,7 +46,7 @@ Examples:
 def list_(system: System, as_json: bool, home: Path, namespace: str) -> None:
     """List queues with how many messages wait, are being handled, are delayed, and are dead.
 
-    OLDEST is for how many seconds the oldest waiting message has waited.
+    OLDEST is how long the oldest waiting message has waited.
     """
     with open_state(system, home, namespace) as state:
         found = [(model.name, state.queue(model).stats()) for model in system.of(Queue)]
@@ -57,7 +57,7 @@ def list_(system: System, as_json: bool, home: Path, namespace: str) -> None:
         [name, stats.waiting, stats.in_flight, stats.delayed, stats.dead, round(stats.oldest_age)]
         for name, stats in found
     ]
-    columns = ["NAME", "WAITING", "IN FLIGHT", "DELAYED", "DEAD", "OLDEST"]
+    columns = ["NAME", "WAITING", "IN FLIGHT", "DELAYED", "DEAD", "OLDEST (s)"]
     print_listing(columns, rows, empty=f"{system.name} declares no queue")
 
 

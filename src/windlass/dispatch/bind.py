@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, get_origin
+from typing import Annotated, Any, get_args, get_origin
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -91,7 +91,8 @@ def _query(parameter: Parameter) -> Take:
     name, kind, default = parameter.wire_name, parameter.kind, parameter.default
     field = f"query.{name}"
     bare, nullable = without_none(kind)
-    many = get_origin(bare) in (list, tuple, set, frozenset)
+    plain = get_args(bare)[0] if get_origin(bare) is Annotated else bare
+    many = (get_origin(plain) or plain) in (list, tuple, set, frozenset)
 
     def take(request: Request, path: Mapping[str, str], caller: Caller | None, query: dict[str, list[str]]) -> Any:
         values = query.get(name)
@@ -113,11 +114,14 @@ def _query(parameter: Parameter) -> Take:
 def _header(parameter: Parameter) -> Take:
     name, kind, default = parameter.wire_name, parameter.kind, parameter.default
     field = f"header.{name}"
+    nullable = without_none(kind)[1]
 
     def take(request: Request, path: Mapping[str, str], caller: Caller | None, query: dict[str, list[str]]) -> Any:
         value = request.headers.get(name)
         if value is None:
             if default is MISSING:
+                if nullable:
+                    return None
                 raise BadRequest(f"the header {name} is missing", field=field)
             return default
         return converted(value, kind, field)

@@ -65,7 +65,7 @@ def _grants(system: System) -> Faults:
         known.update({index.address: index for index in table.indexes.values()})
     for handler in system.handlers:
         where = f"{system.name}.{handler.name}"
-        for grant in handler.grants:
+        for grant, owner in zip(handler.grants, handler.owners, strict=True):
             resource = known.get(grant.resource)
             if resource is None:
                 near = difflib.get_close_matches(grant.resource, known, 1)
@@ -81,6 +81,12 @@ def _grants(system: System) -> Faults:
                     f"which has no {grant.operation!r}",
                     where=where,
                     fix=f"it is another system's: name a resource of {system.name}",
+                )
+            elif owner is not resource:
+                yield DeclarationError(
+                    f"uses has {grant} of {owner.system.name}, not {system.name}'s own {grant.resource!r}",
+                    where=where,
+                    fix=f"import {grant.resource} from the module that declares {system.name}",
                 )
 
 

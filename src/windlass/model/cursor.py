@@ -28,7 +28,7 @@ def _mac(key: bytes, scope: str, payload: bytes) -> bytes:
 
 def sign(key: bytes, scope: str, position: Attributes, *, backward: bool) -> str:
     """A cursor for `position` in the query that `scope` describes; `backward` when it goes towards the start."""
-    payload = msgspec.json.encode([backward, position])
+    payload = msgspec.msgpack.encode([backward, position])  # as long as the keys, where JSON may be six times that
     return base64.urlsafe_b64encode(_mac(key, scope, payload) + payload).rstrip(b"=").decode()
 
 
@@ -44,7 +44,7 @@ def verify(key: bytes, scope: str, cursor: object) -> tuple[Attributes, bool]:
     mac, payload = raw[:_MAC], raw[_MAC:]
     if not hmac.compare_digest(mac, _mac(key, scope, payload)):
         raise refused
-    backward, position = msgspec.json.decode(payload, type=tuple[bool, dict[str, Any]])
+    backward, position = msgspec.msgpack.decode(payload, type=tuple[bool, dict[str, Any]])
     return position, backward
 
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from windlass.errors import DeclarationError
-from windlass.model.resource import grants_of
+from windlass.model.resource import Resource, grants_of
 from windlass.ports.binding import Grant
 
 __all__ = ["Function", "Handler", "TriggerKind", "check_timeout", "declare"]
@@ -22,14 +22,15 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """`trigger` names what starts it: `api GET /todos/{id}`, `queue jobs`, `schedule nightly`. `timeout` is in
-    seconds."""
+    """`trigger` names what starts it: `api GET /todos/{id}`, `queue jobs`, `schedule nightly`. `owners` are
+    the resources that `grants` are for, in the same order. `timeout` is in seconds."""
 
     name: str
     function: Function
     kind: TriggerKind
     trigger: str
     grants: tuple[Grant, ...]
+    owners: tuple[Resource, ...]
     timeout: float
 
 
@@ -67,6 +68,13 @@ def declare(
             where=where,
             fix="write `def` without `async`: the engine runs handlers beside each other by itself",
         )
+    grants = grants_of(uses, where=where)
     return Handler(
-        name, function, kind, trigger, grants_of(uses, where=where), check_timeout(timeout, most, where=where)
+        name,
+        function,
+        kind,
+        trigger,
+        tuple(grants),
+        tuple(grants.values()),
+        check_timeout(timeout, most, where=where),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from windlass.errors import InvalidItem
+from windlass.model.keys import condition_fields
 from windlass.model.resource import Resource, operation
 from windlass.ports.binding import port
 from windlass.ports.table import Condition, KeyCondition, KeyValue
@@ -58,14 +59,15 @@ class TableIndex(Resource, Generic[T]):
         """
         table_port = port(self.table.name, "query", self.address)
         return self.table._page(
-            table_port, self, partition, sort, where, limit, descending, after, self._kept(fields)
+            table_port, self, partition, sort, where, limit, descending, after, self._kept(fields, where)
         )
 
-    def _kept(self, fields: Sequence[str] | None) -> Sequence[str] | None:
+    def _kept(self, fields: Sequence[str] | None, where: Condition | None) -> Sequence[str] | None:
         if self.index.fields is None:
             return fields
         kept = [*self.key_names(), *self.index.fields]
-        if lost := [name for name in fields or () if name not in kept]:
+        read = [*(fields or ()), *(sorted(condition_fields(where)) if where is not None else ())]
+        if lost := [name for name in read if name not in kept]:
             raise InvalidItem(f"{self.where} does not keep {', '.join(lost)}; it keeps {', '.join(kept)}")
         return kept if fields is None else fields
 

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.htm
 from __future__ import annotations
 
 import difflib
+import math
 from typing import Any
 
 from msgspec import inspect
@@ -14,7 +15,15 @@ from windlass.errors import DeclarationError, InvalidItem
 from windlass.model.shape import Shape
 from windlass.ports.table import All, AnyOf, Compare, Condition, Not
 
-__all__ = ["check_key", "check_key_field", "check_number_field", "check_ttl_field", "checked_condition"]
+__all__ = [
+    "check_key",
+    "check_key_field",
+    "check_number_field",
+    "check_step",
+    "check_ttl_field",
+    "checked_condition",
+    "condition_fields",
+]
 
 _INT64 = range(-(2**63), 2**63)
 
@@ -75,6 +84,16 @@ def check_number_field(shape: Shape[Any], name: str, what: str, *, where: str) -
         )
 
 
+def check_step(shape: Shape[Any], name: str, step: object, *, where: str) -> None:
+    """Raises InvalidItem unless `step` can be added to the field `name`: a whole number where it holds those."""
+    kind, _ = _bare(shape.fields[name].type)
+    whole = isinstance(kind, inspect.IntType)
+    if isinstance(step, bool) or not isinstance(step, int if whole else int | float):
+        raise InvalidItem(f"{where}: add= takes a {'whole ' if whole else ''}number for {name!r}, not {step!r}", field=name)
+    if isinstance(step, float) and not math.isfinite(step):
+        raise InvalidItem(f"{where}: {step} cannot be added to {name!r}", field=name)
+
+
 def check_ttl_field(shape: Shape[Any], name: str, *, where: str) -> None:
     """Raises DeclarationError unless the field `name` can be a time to live: epoch seconds as int, or a
     datetime; None means for ever."""
@@ -110,6 +129,15 @@ def check_key(shape: Shape[Any], name: str, value: object, size: int) -> None:
             raise InvalidItem(f"{name} must have at most {size} bytes", field=name)
 
 
+def condition_fields(condition: Condition) -> set[str]:
+    """The fields that `condition` reads."""
+    if isinstance(condition, Compare):
+        return {condition.name}
+    if isinstance(condition, Not):
+        return condition_fields(condition.part)
+    return {name for part in condition.parts for name in condition_fields(part)}
+
+
 def checked_condition(shape: Shape[Any], condition: Condition, *, where: str) -> Condition:
     """`condition` with its values as they are stored. Raises DeclarationError for an unknown field and
     InvalidItem for a value that cannot be compared."""
@@ -125,6 +153,12 @@ def checked_condition(shape: Shape[Any], condition: Condition, *, where: str) ->
         )
     _field(shape, condition.name, "subject of a condition", where)
     value = condition.value
+    if value is None and condition.op not in ("exists", "absent"):
+        raise DeclarationError(
+            f"{condition.name!r} is compared with None, which no value is equal to",
+            where=where,
+            fix=f'write field("{condition.name}").absent(), or .exists()',
+        )
     if condition.op in ("between", "in"):
         value = tuple(shape.value(part) for part in value)
         if condition.op == "in" and not 1 <= len(value) <= 100:

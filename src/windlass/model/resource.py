@@ -56,9 +56,9 @@ class Resource:
         return f"{self.system.name}.{self.address}"
 
 
-def grants_of(uses: Iterable[object], *, where: str) -> tuple[Grant, ...]:
-    """The grants that a `uses=[...]` list asks for. Raises DeclarationError for what is not a bound operation."""
-    grants: list[Grant] = []
+def grants_of(uses: Iterable[object], *, where: str) -> dict[Grant, Resource]:
+    """The grants that a `uses=[...]` list asks for, each with the resource that it is for. Raises DeclarationError for what is not a bound operation."""
+    grants: dict[Grant, Resource] = {}
     for use in uses:
         owner, function = getattr(use, "__self__", None), getattr(use, "__func__", None)
         if isinstance(use, Resource):
@@ -75,9 +75,8 @@ def grants_of(uses: Iterable[object], *, where: str) -> tuple[Grant, ...]:
                 fix="list bound methods of resources, as in uses=[items.put, items.query]",
             )
         grant = Grant(owner.address, getattr(function, "__name__", ""))
-        if grant not in grants:
-            grants.append(grant)
-    return tuple(grants)
+        grants[grant] = owner
+    return grants
 
 
 def operations_of(kind: type[Resource]) -> list[str]:

@@ -66,10 +66,15 @@ class Shape(Generic[T]):
         return self._partials[name]
 
     def encode(self, item: T) -> dict[str, Any]:
-        """`item` as JSON attributes, canonical. Raises InvalidItem."""
+        """`item` as JSON attributes, canonical. Raises InvalidItem, also for what could not be decoded again: a
+        dataclass takes any value for any field."""
         if not isinstance(item, self.kind):
             raise InvalidItem(f"{self.where} holds {self.kind.__name__}, not {type(item).__name__}")
         attributes: dict[str, Any] = self.value(item)
+        try:
+            msgspec.convert(attributes, self.kind, str_keys=True)
+        except msgspec.ValidationError as error:
+            raise InvalidItem(f"{self.where} cannot hold this {self.kind.__name__}: {error}") from error
         return attributes
 
     def value(self, value: object) -> Any:
@@ -86,7 +91,7 @@ class Shape(Generic[T]):
     def decode(self, attributes: dict[str, Any]) -> T:
         """The item that `attributes` hold. Raises InvalidState when they do not fit the type."""
         try:
-            return msgspec.convert(attributes, self.kind)
+            return msgspec.convert(attributes, self.kind, str_keys=True)
         except msgspec.ValidationError as error:
             raise InvalidState(
                 f"an item stored in {self.where} no longer fits {self.kind.__name__}: {error}\n"
@@ -102,7 +107,7 @@ def _canonical(value: Any) -> Any:
     if kind is datetime:
         if value.tzinfo is None:
             raise ValueError("a datetime without a time zone; use datetime.now(UTC)")
-        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
     if kind is float:
         if not math.isfinite(value):
             raise ValueError(f"{value} is not a number that JSON or DynamoDB can hold")

@@ -12,7 +12,14 @@ import msgspec
 from windlass.errors import BadRequest, Conflict, DeclarationError, InvalidItem, InvalidState
 from windlass.model import cursor
 from windlass.model.index import Index, TableIndex
-from windlass.model.keys import check_key, check_key_field, check_number_field, check_ttl_field, checked_condition
+from windlass.model.keys import (
+    check_key,
+    check_key_field,
+    check_number_field,
+    check_step,
+    check_ttl_field,
+    checked_condition,
+)
 from windlass.model.resource import Resource, operation
 from windlass.model.shape import Shape
 from windlass.ports.binding import current, port
@@ -346,7 +353,7 @@ class Table(Resource, Generic[T]):
                 raise InvalidItem(f"{self.where}: {name!r} has no default, so it cannot be removed")
         for name, step in add.items():
             check_number_field(self.shape, name, "add", where=self.where)
-            self.shape.value(step)
+            check_step(self.shape, name, step, where=self.where)
         if self.version and self.version not in touched:
             add[self.version] = 1
         start = None
@@ -360,7 +367,7 @@ class Table(Resource, Generic[T]):
     def _field_value(self, name: str, value: Any) -> Any:
         encoded = self.shape.value(value)
         try:
-            msgspec.convert({name: encoded}, self.shape.partial(name))
+            msgspec.convert({name: encoded}, self.shape.partial(name), str_keys=True)
         except msgspec.ValidationError as error:
             raise InvalidItem(f"{self.where}: {error}", field=name) from error
         return encoded

@@ -1,22 +1,15 @@
 """A folder with three systems in ./systems, and the commands to run in it."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.unit.cli.terminal import Run, running, send
 from windlass.cli.main import main
 from windlass.graph.load import load
-from windlass.model.queue import Queue
 from windlass.model.system import System
-from windlass.testing import Driver
 
-Run = Callable[..., Result]
 SYSTEMS = Path(__file__).parent
 
 
@@ -47,31 +40,18 @@ def desk() -> System:
     return load(SYSTEMS / "desk")
 
 
-@contextmanager
-def running(desk: System, home: Path) -> Iterator[Driver]:
-    """A driver of the desk on the state in `home`, whose resources can be used."""
-    with desk.run_embedded(home) as driver, driver.bound():
-        yield driver
-
-
-def sent(driver: Driver, name: str, **fields: Any) -> None:
-    """Sends a message to one of the driver's queues."""
-    queue = driver.system.resources[name]
-    assert isinstance(queue, Queue)
-    queue.send(queue.message(**fields))
-
-
 @pytest.fixture
 def used(desk: System, here: Path) -> Path:
-    """The present folder, where the desk ran on 2024-06-12: two mails were sent, two tickets wait to be archived, one
-    message is dead and one waits."""
-    with running(desk, here / ".windlass") as driver:
-        sent(driver, "replies", id="1", subject="Printer")
+    """The state in the present folder, where the desk ran on 2024-06-12: two mails were sent, two tickets are to be
+    archived, one message is dead and one waits."""
+    home = here / ".windlass"
+    with running(desk, home) as driver:
+        send(driver, "replies", id="1", subject="Printer")
         driver.settle()
         driver.clock.set(driver.clock.now() + 60)
-        sent(driver, "replies", id="2", subject="Screen")
-        sent(driver, "replies", id="3", subject="")
+        send(driver, "replies", id="2", subject="Screen")
+        send(driver, "replies", id="3", subject="")
         driver.settle()
         driver.clock.set(driver.clock.now() + 60)
-        sent(driver, "replies", id="4", subject="Mouse\x1b[31m")
-    return here
+        send(driver, "replies", id="4", subject="Mouse\x1b[31m")
+    return home

@@ -23,14 +23,11 @@ from argon2.low_level import error_to_str
 
 from windlass.errors import EngineUnavailable, InvalidItem, InvalidState, TooManyRequests
 
-__all__ = ["MAX_LENGTH", "Passwords"]
+__all__ = ["MAX_LENGTH", "Passwords", "Slots"]
 
 MAX_LENGTH = 256
 """The most characters of a password, as Cognito has it:
 https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_SignUp.html"""
-
-# Memory is what Argon2 costs, and the machine has it once: the bound is for the process, not for a pool.
-_SLOTS = threading.Semaphore(4)
 
 _DECODING_FAIL = -32  # ARGON2_DECODING_FAIL in argon2.h
 
@@ -39,11 +36,42 @@ _DECODING_FAIL = -32  # ARGON2_DECODING_FAIL in argon2.h
 _REFUSED = {"Cc", "Cs", "Cn"}
 
 
+class Slots:
+    """How many hashes are computed at once: `places` of them, while `line` more wait, each up to `patience` seconds.
+
+    The line is short so that a flood of sign-ins does not take every thread that could serve something else.
+    """
+
+    def __init__(self, places: int = 4, line: int = 12, patience: float = 5.0) -> None:
+        self._line = threading.Semaphore(places + line)
+        self._places = threading.Semaphore(places)
+        self._patience = patience
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Holds a place. Raises TooManyRequests when the line is full, or does not move."""
+        if not self._line.acquire(blocking=False):
+            raise _too_many()
+        try:
+            if not self._places.acquire(timeout=self._patience):
+                raise _too_many()
+            try:
+                yield
+            finally:
+                self._places.release()
+        finally:
+            self._line.release()
+
+
+# Memory is what Argon2 costs, and the machine has it once: the bound is for the process, not for a pool.
+_SLOTS = Slots()
+
+
 class Passwords:
     """Checks, hashes and verifies passwords.
 
-    `min_length` is in characters after preparation. At most as many hashes as `slots` has places are computed at
-    once; who waits longer than `patience` seconds for a place is refused. `hash_of_nobody` is a hash, with the
+    `min_length` is in characters after preparation. `slots` bounds the hashes that are computed at once, by default
+    for the process. `hash_of_nobody` is a hash, with the
     parameters in force, that no password has.
     """
 
@@ -52,13 +80,11 @@ class Passwords:
         min_length: int,
         *,
         hasher: PasswordHasher | None = None,
-        slots: threading.Semaphore | None = None,
-        patience: float = 5.0,
+        slots: Slots | None = None,
     ) -> None:
         self._min_length = min_length
         self._hasher = hasher or PasswordHasher()
         self._slots = slots or _SLOTS
-        self._patience = patience
         self.hash_of_nobody = self._random_hash()
 
     def check(self, password: str, *names: str | None) -> None:
@@ -85,7 +111,7 @@ class Passwords:
         prepared = _prepared(password)
         if prepared is None:
             raise InvalidItem("the password cannot be encoded", field="password")
-        with self._slot():
+        with self._slots.taken():
             return self._hash(prepared)
 
     def verify(self, password: str, kept: str | None, *, admit: Callable[[], None]) -> tuple[bool, str | None]:
@@ -97,7 +123,7 @@ class Passwords:
         InvalidState.
         """
         prepared = _prepared(password)
-        with self._slot():
+        with self._slots.taken():
             admit()
             right = self._verify(self.hash_of_nobody if kept is None else kept, prepared or b"")
             if not right or prepared is None or kept is None:
@@ -120,15 +146,6 @@ class Passwords:
                 raise EngineUnavailable(f"no password can be verified now: {error}") from error
             raise InvalidState("a password hash in the state is damaged; set the user's password again") from error
 
-    @contextmanager
-    def _slot(self) -> Iterator[None]:
-        if not self._slots.acquire(timeout=self._patience):
-            raise TooManyRequests("too many sign-ins at once; try again", retry_after=1.0)
-        try:
-            yield
-        finally:
-            self._slots.release()
-
     def _random_hash(self) -> str:
         """A hash in the PHC string format whose salt and tag are random."""
 
@@ -140,6 +157,10 @@ class Passwords:
             f"$argon2id$v=19$m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}"
             f"${encoded(hasher.salt_len)}${encoded(hasher.hash_len)}"
         )
+
+
+def _too_many() -> TooManyRequests:
+    return TooManyRequests("too many sign-ins at once; try again", retry_after=1.0)
 
 
 def _normal(password: str) -> str:

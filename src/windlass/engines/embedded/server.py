@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +68,9 @@ def serve(
     """Serves until SIGINT or SIGTERM. `ready` is called once requests are answered; `started` is given a function
     that stops the server from any thread. `tls` holds the paths of certificate and key (PEM)."""
     runner: Callable[..., Any] = asyncio.run
-    try:
+    if find_spec("uvloop"):  # there is none for Windows
         import uvloop
-    except ImportError:  # there is none for Windows
-        pass
-    else:
+
         runner = uvloop.run
     runner(_serve(gateway, listening, ready, started, tls))
 

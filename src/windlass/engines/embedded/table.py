@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from windlass.engines.embedded.conditions import holds
-from windlass.engines.embedded.item_size import check_size
+from windlass.engines.embedded.item_size import check_numbers, check_size
 from windlass.engines.embedded.namespace import Namespace
 from windlass.errors import Conflict, InvalidItem, InvalidState, NotFound, Problem, TransactionConflict
 from windlass.model.table import Table
@@ -236,13 +236,15 @@ class EmbeddedTable:
         at = self._at(write.key)
         row = db.execute(self._select, at).fetchone()
         held: Attributes | None = None if row is None or self._expired(row[1]) else _decode(row[0])
+        if held is None and isinstance(write, Update) and write.default is None:
+            raise NotFound(f"{self._model.name} has no item with this key")
         if write.when is not None and not holds(write.when, held or {}):
             raise Conflict(self._refusal(write, held))
         if isinstance(write, Put):
             db.execute(self._upsert, self._row(write.key, write.attributes))
             return write.attributes
         if isinstance(write, Update):
-            changed = self._changed(write, held)
+            changed = _changed(write, held if held is not None else write.default or {})
             db.execute(self._upsert, self._row(write.key, changed))
             return changed
         if isinstance(write, Delete) and row is not None:
@@ -253,18 +255,6 @@ class EmbeddedTable:
         if held is not None and write.when == Compare("absent", self._key):
             return f"{self._model.name} has an item with this key already"
         return f"the condition on the item of {self._model.name} does not hold"
-
-    def _changed(self, update: Update, held: Attributes | None) -> Attributes:
-        if held is None:
-            if update.default is None:
-                raise NotFound(f"{self._model.name} has no item with this key")
-            held = update.default
-        changed = {**held, **update.set}
-        for name, step in update.add.items():
-            changed[name] = (changed.get(name) or 0) + step
-        for name in update.remove:
-            changed.pop(name, None)
-        return changed
 
     # ---- rows
 
@@ -278,6 +268,7 @@ class EmbeddedTable:
             except (UnicodeEncodeError, OverflowError) as error:
                 raise InvalidItem(f"an item of {self._where} cannot be stored: {error}") from None
             check_size(attributes, body, self._where)
+            check_numbers(attributes, body, self._where)
         row: list[Any] = [*self._at(key), body, attributes.get(self._ttl) if self._ttl else None]
         for name, sort in self._index_fields:
             partition, by = attributes.get(name), attributes.get(sort) if sort else None
@@ -298,6 +289,15 @@ class EmbeddedTable:
         with self._store.write() as db:
             sql = f"delete from {self._table} where expires <= ?"  # noqa: S608
             return db.execute(sql, (self._clock.now(),)).rowcount
+
+
+def _changed(update: Update, held: Attributes) -> Attributes:
+    changed = {**held, **update.set}
+    for name, step in update.add.items():
+        changed[name] = (changed.get(name) or 0) + step
+    for name in update.remove:
+        changed.pop(name, None)
+    return changed
 
 
 def _sort_clause(column: str, condition: KeyCondition) -> tuple[str, list[KeyValue]]:

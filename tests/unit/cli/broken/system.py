@@ -13,4 +13,4 @@ class Job:
 
 
 jobs = broken.queue("jobs", Job)
-nightly = broken.schedule("nightly", cron="0 2 * * *")
+nightly = broken.schedule("nightly", cron="0 2 * * ? *")

@@ -1,6 +1,5 @@
 """Passwords and user names: what may be set, and that the same is the same however it is typed."""
 
-import threading
 import unicodedata
 
 import pytest
@@ -9,9 +8,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.unit.engines.embedded.pool_world import CHEAP
-from windlass.engines.embedded.passwords import MAX_LENGTH, Passwords
+from windlass.engines.embedded.passwords import MAX_LENGTH, Passwords, Slots
 from windlass.engines.embedded.usernames import canonical_email, canonical_username
-from windlass.errors import InvalidItem, LockedOut
+from windlass.errors import InvalidItem, LockedOut, TooManyRequests
 
 LONG_ENOUGH = 8
 
@@ -93,15 +92,25 @@ def test_who_does_not_exist_is_verified_as_dearly(passwords: Passwords) -> None:
 
 
 def test_a_place_is_given_back_when_who_waited_is_refused() -> None:
-    slots = threading.Semaphore(1)
-    passwords = Passwords(LONG_ENOUGH, hasher=CHEAP, slots=slots, patience=0)
+    passwords = Passwords(LONG_ENOUGH, hasher=CHEAP, slots=Slots(places=1, line=0, patience=0))
 
     def refuse() -> None:
         raise LockedOut("wait")
 
-    with pytest.raises(LockedOut):
-        passwords.verify("x", None, admit=refuse)
-    assert slots.acquire(blocking=False)
+    for _ in range(3):
+        with pytest.raises(LockedOut):
+            passwords.verify("x", None, admit=refuse)
+
+
+def test_a_line_that_is_full_is_not_joined() -> None:
+    slots = Slots(places=1, line=1, patience=0)
+    with slots.taken():
+        for _ in range(3):  # these wait, in vain, and leave
+            with pytest.raises(TooManyRequests), slots.taken():
+                pytest.fail("there was no place")
+    patient = Slots(places=1, line=0, patience=60)
+    with patient.taken(), pytest.raises(TooManyRequests), patient.taken():
+        pytest.fail("there was no line to be patient in")
 
 
 # Names

@@ -11,7 +11,7 @@ from argon2 import PasswordHasher
 
 from tests.unit.engines.embedded.pool_world import ADA, CHEAP, SECRET, PoolWorld, declared, part
 from windlass.engines.embedded.namespace import Namespace
-from windlass.engines.embedded.passwords import Passwords
+from windlass.engines.embedded.passwords import Passwords, Slots
 from windlass.engines.embedded.token_families import MOST_FAMILIES
 from windlass.engines.embedded.user_pool import EmbeddedUserPool
 from windlass.errors import (
@@ -210,7 +210,7 @@ def test_the_store_is_not_held_while_a_password_is_verified(tmp_path: Path) -> N
 def test_more_sign_ins_than_the_machine_bears_are_refused(tmp_path: Path) -> None:
     namespace = Namespace(tmp_path)
     model = declared()
-    busy = Passwords(model.min_password_length, hasher=CHEAP, slots=threading.Semaphore(0), patience=0)
+    busy = Passwords(model.min_password_length, hasher=CHEAP, slots=Slots(places=0, line=1, patience=0))
     EmbeddedUserPool(model, namespace, passwords=Passwords(12, hasher=CHEAP)).create_user(ADA, SECRET)
     pool = EmbeddedUserPool(model, namespace, passwords=busy)
     for username in (ADA, "bob@example.com"):

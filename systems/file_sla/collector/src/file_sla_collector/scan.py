@@ -87,8 +87,8 @@ def scan(
 
     A file is late when it is older than the SLA at `now`; one that is exactly as old is not. Links are
     neither followed nor reported, except that `folder` itself may be one. A subfolder that matches `archive`
-    is left out, and so is one whose `identity` is in `listed`: it has an SLA of its own. What vanishes while it
-    is looked at was moved in time.
+    is left out, and so is one whose `identity` is in `listed`: it has an SLA of its own. What vanishes while
+    it is looked at was moved in time.
     """
     looking = _Looking(folder, now, listed, list_folder)
     looking.look()
