@@ -31,7 +31,7 @@ from windlass.errors import (
     RequestTimeout,
     ServiceUnavailable,
 )
-from windlass.model.api import Route
+from windlass.model.api import Api, Route
 from windlass.ports.api import Request, Response
 
 __all__ = ["Gateway"]
@@ -58,7 +58,9 @@ class Gateway:
         except Exception as error:
             if not isinstance(error, Problem):
                 logger.error("%s %s failed", scope.method, scope.path, exc_info=error, extra={"trace_id": trace_id})
-            self._answer(proto, problem_response(as_problem(error), trace_id), trace_id)
+            response = problem_response(as_problem(error), trace_id)
+            response.headers += self._early_cors(scope)
+            self._answer(proto, response, trace_id)
             return
         if isinstance(job, Response):
             self._answer(proto, job, trace_id)
@@ -76,7 +78,8 @@ class Gateway:
         system = self._engine.systems.get(name)
         if scope.proto != "http":
             raise NotFound("there are no WebSockets here")
-        if system is None or below.startswith("_") or not slash:
+        own = below.startswith("_") or not slash or (not below and system is not None and not system.http.allowed("/"))
+        if system is None or own:
             page = own_page(self._engine, self.ready, scope.method, path)
             if page is not None:
                 return page
@@ -125,6 +128,14 @@ class Gateway:
         route = system.http.match(methods[0], path)[0].route
         wanted = headers.get("access-control-request-headers", "")
         return preflight(route.api, headers.get("origin", ""), methods, wanted)
+
+    def _early_cors(self, scope: Any) -> list[tuple[str, str]]:
+        """What lets a browser page read an error that came before a route was known or its handler ran."""
+        origin = scope.headers.get("origin")
+        system = self._engine.systems.get(scope.path.split("/", 2)[1]) if scope.path.startswith("/") else None
+        if origin is None or system is None:
+            return []
+        return next((headers for api in system.model.of(Api) if (headers := cors_headers(api, origin))), [])
 
     def _answer(self, proto: Any, response: Response, trace_id: str) -> None:
         headers = [*response.headers, *_SAFE, ("x-trace-id", trace_id)]

@@ -109,8 +109,8 @@ class Pump:
         while not self._stopping.is_set():
             try:
                 wait = self._round()
-            except EngineUnavailable as error:
-                logger.error("work cannot be claimed: %s", error)
+            except Exception as error:  # whatever it is, the other sources go on
+                logger.error("work cannot be claimed: %s", error, exc_info=not isinstance(error, EngineUnavailable))
                 wait = 1.0
             end = time.monotonic() + wait
             while not self._stopping.is_set() and not self._wake.is_set():

@@ -96,7 +96,8 @@ class EmbeddedQueue:
         sql = f"select count(*), min(visible) from (select visible from {self._table} where {self._receivable} limit :limit)"  # noqa: S608
         count, first = self._store.read(sql, {"now": now, "limit": batch})[0]
         if count:
-            return now if count >= batch or not window else min(max(first, now - window) + window, first + window)
+            full: bool = count >= batch
+            return float(first) if full else float(first) + window
         sql = f"select min(visible) from {self._table} where dead = 0 and visible > ?"  # noqa: S608
         row = self._store.read_one(sql, (now,))
         return None if row is None or row[0] is None else row[0] + window
