@@ -182,13 +182,13 @@ def test_the_latest_missed_firing_is_made_up_for_once(start: Start) -> None:
     assert [tick.scheduled_at for tick in seen][1:] == [NINE + timedelta(hours=3, minutes=5)]
 
 
-def test_the_latest_missed_firing_of_years_is_found_at_once(start: Start) -> None:
+def test_the_latest_missed_firing_of_a_year_is_found_at_once(start: Start) -> None:
     system = System("shop")
     seen = recording(system, cron="* * * * ? *")
     start(system, clock_start=NINE).close()
-    app = start(system, clock_start=datetime(2044, 6, 12, 9, 0, 30, tzinfo=UTC))
+    app = start(system, clock_start=datetime(2025, 6, 12, 9, 0, 30, tzinfo=UTC))
     app.settle()
-    assert [tick.scheduled_at for tick in seen] == [datetime(2044, 6, 12, 9, tzinfo=UTC)]
+    assert [tick.scheduled_at for tick in seen] == [datetime(2025, 6, 12, 9, tzinfo=UTC)]
 
 
 def test_a_changed_rule_counts_from_now_on(start: Start) -> None:

@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quota
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -31,6 +32,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 MAX_MESSAGE = 262_144
 MAX_DELAY = timedelta(minutes=15)
+_FIFO_ID = re.compile(r"[!-~]{1,128}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,14 +216,14 @@ class Queue(Resource, Generic[M]):
             return Outgoing(body, None if delay is None else delay.total_seconds())
         if delay is not None:
             raise InvalidItem(f"{self.where} is a FIFO queue, where only the queue's own delay applies")
-        if not group or len(group) > 128:
-            raise InvalidItem(f"{self.where} is a FIFO queue: give group=, 1 to 128 characters")
+        if not group or not _FIFO_ID.match(group):
+            raise InvalidItem(f"{self.where} is a FIFO queue: give group=, 1 to 128 letters, digits and ASCII punctuation")
         if dedupe is None:
             if self.deduplicate == "id":
                 raise InvalidItem(f'{self.where}: give dedupe=, or declare the queue with deduplicate="content"')
             dedupe = hashlib.sha256(body).hexdigest()
-        elif not 1 <= len(dedupe) <= 128:
-            raise InvalidItem(f"{self.where}: dedupe= must have 1 to 128 characters")
+        elif not _FIFO_ID.match(dedupe):
+            raise InvalidItem(f"{self.where}: dedupe= must have 1 to 128 letters, digits and ASCII punctuation")
         return Outgoing(body, None, group, dedupe)
 
 

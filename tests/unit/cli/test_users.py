@@ -126,7 +126,10 @@ ERRORS = {
     ),
     "group": (["add", "desk", "eve", "--group", "nope"], "unknown groups: nope (declared: agent, lead)"),
     "name": (["add", "desk", "e v e"], "a user name of this pool is 1 to 128 characters without spaces"),
-    "pool": (["list", "desk", "--pool", "staf"], "desk has no user pool 'staf'\n  fix: name one of its user pools: staff"),
+    "pool": (
+        ["list", "desk", "--pool", "staf"],
+        "desk has no user pool 'staf'\n  fix: name one of its user pools: staff",
+    ),
     **{
         command: (
             [command, "desk", "eve", *more],

@@ -45,11 +45,11 @@ class EmbeddedQueue:
                 )
         self._insert = f"insert into {table} (id, body, grp, visible, sent, trace) values (?, ?, ?, ?, ?, ?)"  # noqa: S608
         columns = "id, body, attempts, sent, visible, grp, trace, reason, seq"
-        receivable = "dead = 0 and visible <= :now"
+        receivable = "dead = 0 and visible <= :now and sent > :oldest"
         if model.fifo:
             receivable += (
                 f" and not exists (select 1 from {table} b where b.grp = {table}.grp and b.dead = 0"  # noqa: S608
-                f" and b.visible > :now and b.seq < {table}.seq)"
+                f" and b.visible > :now and b.sent > :oldest and b.seq < {table}.seq)"
             )
         self._receivable = receivable
         order = "seq" if model.fifo else "visible, seq"
@@ -94,12 +94,13 @@ class EmbeddedQueue:
         """When a batch can be received, in epoch seconds; None: never, as things are."""
         now = self._clock.now()
         sql = f"select count(*), min(visible) from (select visible from {self._table} where {self._receivable} limit :limit)"  # noqa: S608
-        count, first = self._store.read(sql, {"now": now, "limit": batch})[0]
+        oldest = self._oldest(now)
+        count, first = self._store.read(sql, {"now": now, "oldest": oldest, "limit": batch})[0]
         if count:
             full: bool = count >= batch
             return float(first) if full else float(first) + window
-        sql = f"select min(visible) from {self._table} where dead = 0 and visible > ?"  # noqa: S608
-        row = self._store.read_one(sql, (now,))
+        sql = f"select min(visible) from {self._table} where dead = 0 and visible > ? and sent > ?"  # noqa: S608
+        row = self._store.read_one(sql, (now, oldest))
         return None if row is None or row[0] is None else row[0] + window
 
     def receive(self, limit: int) -> list[Stored]:
@@ -108,7 +109,8 @@ class EmbeddedQueue:
         now = self._clock.now()
         until = now + self.model.visibility.total_seconds()
         with self._store.write() as db:
-            rows = db.execute(self._claim, {"now": now, "until": until, "limit": limit}).fetchall()
+            claim = {"now": now, "oldest": self._oldest(now), "until": until, "limit": limit}
+            rows = db.execute(self._claim, claim).fetchall()
             rows.sort(key=lambda row: row[8])
             alive = [row for row in rows if row[2] <= self.model.max_attempts]
             if len(alive) < len(rows):
@@ -122,6 +124,10 @@ class EmbeddedQueue:
                     ],
                 )
         return [Stored(*row[:8]) for row in alive]
+
+    def _oldest(self, now: float) -> float:
+        """When the messages were sent that the retention ends now: they may be stored still, until housekeeping."""
+        return now - self.model.retention.total_seconds()
 
     def settle(self, messages: Sequence[Stored], failures: dict[str, str]) -> int:
         """Deletes the handled messages, keeps the failed ones for their next attempt, or moves them to the
@@ -152,7 +158,7 @@ class EmbeddedQueue:
 
     def remove_expired(self) -> int:
         """Deletes messages older than the retention, dead ones too; returns how many."""
-        before = self._clock.now() - self.model.retention.total_seconds()
+        before = self._oldest(self._clock.now())
         with self._store.write() as db:
             if self.model.fifo:
                 db.execute(f"delete from {self._dedupe} where expires <= ?", (self._clock.now(),))  # noqa: S608
@@ -163,8 +169,9 @@ class EmbeddedQueue:
     def stats(self) -> QueueStats:
         now = self._clock.now()
         sql = (
-            "select coalesce(sum(dead = 0 and visible <= :now), 0), coalesce(sum(held = 1 and visible > :now), 0), "  # noqa: S608
-            "coalesce(sum(dead = 0 and held = 0 and visible > :now), 0), coalesce(sum(dead), 0), "
+            "select coalesce(sum(dead = 0 and visible <= :now), 0), "  # noqa: S608
+            "coalesce(sum(dead = 0 and attempts > 0 and visible > :now), 0), "
+            "coalesce(sum(dead = 0 and attempts = 0 and visible > :now), 0), coalesce(sum(dead), 0), "
             f"min(case when dead = 0 and visible <= :now then sent end) from {self._table}"
         )
         waiting, in_flight, delayed, dead, oldest = self._store.read(sql, {"now": now})[0]
