@@ -41,3 +41,4 @@ def show_logs(redactor: Redactor, *, as_json: bool) -> None:
     root = logging.getLogger()
     root.addHandler(lines)
     root.setLevel(logging.INFO)
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it tells of each change, which `up` does itself

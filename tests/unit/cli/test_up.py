@@ -1,0 +1,176 @@
+"""`windlass up` as a process: several systems, reload, what it refuses, and how it ends."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.up import Up
+
+HELLO = '''
+from windlass import System
+
+app = System("{name}")
+users = app.user_pool("users", sign_in="username", first_user="admin")
+api = app.api("api")
+
+
+@api.get("/hello")
+def hello() -> dict[str, str]:
+    return {{"hello": "{text}"}}
+'''
+
+
+def write(folder: Path, name: str, text: str = "one") -> Path:
+    system = folder / name
+    system.mkdir(parents=True, exist_ok=True)
+    (system / "system.py").write_text(HELLO.format(name=name, text=text))
+    return system
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    pause = threading.Event()
+    while not holds():
+        assert time.monotonic() < end, "it did not happen"
+        pause.wait(0.02)
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "windlass", *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_all_systems_below_a_folder_run_each_under_its_own_prefix(tmp_path: Path) -> None:
+    write(tmp_path / "several", "left", "from left")
+    write(tmp_path / "several", "right", "from right")
+    with Up(tmp_path / "several", home=tmp_path / "home", options=("--no-reload",)) as up:
+        assert up.http.get("/left/hello").json() == {"hello": "from left"}
+        assert up.http.get("/right/hello").json() == {"hello": "from right"}
+        assert set(up.http.get("/").json()["systems"]) == {"left", "right"}
+        assert set(up.credentials) == {"left", "right"}
+        assert up.credentials["left"][1] != up.credentials["right"][1]
+        assert up.stop() == 0
+
+
+def test_a_change_of_the_code_is_served_and_a_broken_one_is_not(tmp_path: Path) -> None:
+    system = write(tmp_path, "reloaded", "before")
+    with Up(system, home=tmp_path / "home") as up:
+        pid = up.process.pid
+        assert up.http.get("/reloaded/hello").json() == {"hello": "before"}
+        refused = []
+        stop = threading.Event()
+
+        def watch() -> None:
+            while not stop.is_set():
+                try:
+                    with httpx.Client(base_url=up.url, timeout=20) as http:
+                        if http.get("/reloaded/hello").status_code != 200:
+                            refused.append("status")
+                except httpx.TransportError as error:
+                    refused.append(repr(error))
+
+        # The watch starts with the server, a moment before or after the first answer: write until it is seen.
+        watching = threading.Thread(target=watch)
+        watching.start()
+
+        def seen() -> bool:
+            write(tmp_path, "reloaded", "after")
+            with httpx.Client(base_url=up.url, timeout=20) as http:
+                return bool(http.get("/reloaded/hello").json() == {"hello": "after"})
+
+        eventually(seen)
+        stop.set()
+        watching.join()
+        assert refused == [], "nobody is refused while the code is exchanged"
+        assert up.process.pid == pid
+
+        def complained() -> bool:
+            (system / "system.py").write_text("def broken(:\n")
+            return "is not right" in up.log()
+
+        eventually(complained)
+        with httpx.Client(base_url=up.url, timeout=20) as http:
+            assert http.get("/reloaded/hello").json() == {"hello": "after"}
+        assert "SyntaxError" in up.log()
+
+
+def test_ctrl_c_lets_a_running_request_end(tmp_path: Path) -> None:
+    system = write(tmp_path, "slow")
+    text = (system / "system.py").read_text().replace("    return", "    threading.Event().wait(1)\n    return")
+    (system / "system.py").write_text("import threading\n" + text)
+    up = Up(system, home=tmp_path / "home", options=("--no-reload",))
+    answers: list[httpx.Response] = []
+    asking = threading.Thread(target=lambda: answers.append(httpx.get(f"{up.url}/slow/hello", timeout=20)))
+    asking.start()
+    eventually(lambda: asking.is_alive())
+    threading.Event().wait(0.3)
+    up.process.send_signal(signal.SIGINT)
+    asking.join()
+    assert [answer.status_code for answer in answers] == [200]
+    assert up.stop() == 0
+
+
+def test_a_port_in_use_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    system = write(tmp_path, "hello")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = run("up", str(system), "--home", str(tmp_path / "home"), "--port", port)
+    assert done.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
+    assert "--port" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_second_server_on_the_same_state_is_refused_by_name(tmp_path: Path) -> None:
+    system = write(tmp_path, "hello")
+    with Up(system, home=tmp_path / "home", options=("--no-reload",)) as up:
+        done = run("up", str(system), "--home", str(tmp_path / "home"), "--port", "0")
+        assert done.returncode == 1
+        assert str(up.process.pid) in done.stderr
+        assert up.url in done.stderr
+        other = ("--no-reload", "--namespace", "pr-123")
+        with Up(system, home=tmp_path / "home", options=other) as second:
+            assert second.credentials["hello"] != up.credentials["hello"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("import nowhere_to_be_found\n", "nowhere_to_be_found"),
+        ("x = 1\n", "System"),
+        ('from windlass import System\na = System("a")\nq = a.queue("q", dict)\n', "dataclass"),
+    ],
+)
+def test_a_system_that_cannot_run_is_told_without_a_traceback(tmp_path: Path, text: str, told: str) -> None:
+    system = tmp_path / "bad"
+    system.mkdir()
+    (system / "system.py").write_text(text)
+    done = run("up", str(system), "--home", str(tmp_path / "home"), "--port", "0")
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "home").exists(), "nothing is made for a system that cannot run"
+
+
+def test_credentials_are_for_the_owners_eyes(tmp_path: Path) -> None:
+    system = write(tmp_path, "hello")
+    with Up(system, home=tmp_path / "home", options=("--no-reload",)) as up:
+        password = up.credentials["hello"][1]
+        assert password not in up.log()
+    state = tmp_path / "home" / "default"
+    assert (state / "master.key").stat().st_mode & 0o077 == 0
+    assert state.stat().st_mode & 0o077 == 0
+    assert not any(password.encode() in file.read_bytes() for file in state.iterdir())
