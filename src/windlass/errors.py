@@ -142,6 +142,8 @@ class Problem(WindlassError):
 
 
 class BadRequest(Problem):
+    """The request does not fit: `field` names what is at fault. Becomes 400."""
+
     status, title = 400, "Bad Request"
 
 
@@ -150,6 +152,8 @@ class InvalidItem(BadRequest):
 
 
 class Unauthorized(Problem):
+    """Nobody is signed in, or the token is not valid. Becomes 401."""
+
     status, title = 401, "Unauthorized"
 
 
@@ -158,14 +162,20 @@ class WrongCredentials(Unauthorized):
 
 
 class Forbidden(Problem):
+    """The caller is known and may not do this. Becomes 403."""
+
     status, title = 403, "Forbidden"
 
 
 class NotFound(Problem):
+    """There is no such thing. Becomes 404."""
+
     status, title = 404, "Not Found"
 
 
 class MethodNotAllowed(Problem):
+    """The path exists, the method does not; `allow` lists those that do. Becomes 405."""
+
     status, title = 405, "Method Not Allowed"
 
     def __init__(self, detail: str, allow: Sequence[str]) -> None:
@@ -174,6 +184,8 @@ class MethodNotAllowed(Problem):
 
 
 class RequestTimeout(Problem):
+    """The request did not arrive in time. Becomes 408."""
+
     status, title = 408, "Request Timeout"
 
 
@@ -192,18 +204,26 @@ class TransactionConflict(Conflict):
 
 
 class PayloadTooLarge(Problem):
+    """The body is larger than the route takes. Becomes 413."""
+
     status, title = 413, "Content Too Large"
 
 
 class UnsupportedMediaType(Problem):
+    """The body is of a kind that the route does not take. Becomes 415."""
+
     status, title = 415, "Unsupported Media Type"
 
 
 class Unprocessable(Problem):
+    """The request is well formed and cannot be followed. Becomes 422."""
+
     status, title = 422, "Unprocessable Content"
 
 
 class TooManyRequests(Problem):
+    """The caller is to slow down; `retry_after` says for how long. Becomes 429."""
+
     status, title = 429, "Too Many Requests"
 
 
@@ -212,8 +232,12 @@ class LockedOut(TooManyRequests):
 
 
 class ServiceUnavailable(Problem):
+    """Not now; `retry_after` says when to come again. Becomes 503."""
+
     status, title = 503, "Service Unavailable"
 
 
 class GatewayTimeout(Problem):
+    """The handler took too long. Becomes 504."""
+
     status, title = 504, "Gateway Timeout"

@@ -213,7 +213,7 @@ def test_path_parameters_are_typed(app: Driver) -> None:
 
 def test_a_path_parameter_of_another_type_is_named(app: Driver) -> None:
     problem(app.get("/orders/seven/lines/x"), 400, path__number="int")
-    problem(app.get("/orders/1.0/lines/x"), 400, path__number="int")
+    problem(app.get("/orders/1.5/lines/x"), 400, path__number="int")
     problem(app.get("/typed/x/large/2024-06-12"), 400, path__id="UUID")
     problem(app.get("/typed/6f1de3c4-2f0e-4f5c-9a53-0d2a3a4b8f11/huge/2024-06-12"), 400, path__size="huge")
 
@@ -326,11 +326,10 @@ def test_a_body_is_decoded_and_validated(app: Driver) -> None:
         ({"customer": 1}, "body.customer", "str"),
         ({"customer": ""}, "body.customer", "length >= 1"),
         ({"customer": "x" * 21}, "body.customer", "length <= 20"),
-        ({"customer": "a", "lines": [{"sku": "b"}, {"sku": "c", "count": 0}]}, "body.lines[].count", ">= 1"),
-        ({"customer": "a", "lines": [{"count": 1}]}, "body.lines[]", "sku"),
-        ({"customer": "a", "lines": [{"sku": "a", "count": "2"}]}, "body.lines[].count", "int"),
-        ({"customer": "a", "lines": [{"sku": "a", "count": True}]}, "body.lines[].count", "int"),
-        ({"customer": "a", "lines": [{"sku": "a", "count": 10**30}]}, "body.lines[].count", "int"),
+        ({"customer": "a", "lines": [{"sku": "b"}, {"sku": "c", "count": 0}]}, "body.lines[1].count", ">= 1"),
+        ({"customer": "a", "lines": [{"count": 1}]}, "body.lines[0]", "sku"),
+        ({"customer": "a", "lines": [{"sku": "a", "count": "2"}]}, "body.lines[0].count", "int"),
+        ({"customer": "a", "lines": [{"sku": "a", "count": True}]}, "body.lines[0].count", "int"),
         ({"customer": "a", "size": "huge"}, "body.size", "huge"),
         ({"customer": None}, "body.customer", "null"),
     ],

@@ -36,7 +36,9 @@ COMMANDS: Mapping[str, Place] = {
     "secret": Place("windlass.cli.secret", "Set a system's secrets, and see which are set."),
     "queue": Place("windlass.cli.queue", "Look into queues, redrive dead letters, purge."),
     "mail": Place("windlass.cli.mail", "Read the mails that a system has sent."),
-    "reset": Place("windlass.cli.reset", "Remove all state of a namespace: users, items, messages, mails, secrets, keys."),
+    "reset": Place(
+        "windlass.cli.reset", "Remove all state of a namespace: users, items, messages, mails, secrets, keys."
+    ),
 }
 
 

@@ -95,18 +95,19 @@ def up(
         if reload:
             _watch(found, again, stop)
 
-    try:
-        serve(
-            gateway,
-            listening,
-            ready=lambda: _say_ready(base, systems, users, space, as_json),
-            started=started,
-            tls=(tls_cert, tls_key) if tls_cert and tls_key else None,
-        )
-    finally:
+    def ended() -> None:
         if not engine.stop(_DRAIN_SECONDS):
             click.echo(f"some handlers still ran after {_DRAIN_SECONDS:.0f} seconds and were cut off", err=True)
         lock.release()
+
+    serve(
+        gateway,
+        listening,
+        ready=lambda: _say_ready(base, systems, users, space, as_json),
+        started=started,
+        ended=ended,
+        tls=(tls_cert, tls_key) if tls_cert and tls_key else None,
+    )
     if again.is_set():
         _start_again(listening)
     if not as_json:

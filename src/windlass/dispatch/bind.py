@@ -11,6 +11,7 @@ import msgspec
 from windlass.dispatch.body import converted, field_error, json_text
 from windlass.errors import BadRequest, Unauthorized
 from windlass.model.signature import MISSING, Parameter, without_none
+from windlass.model.type_tree import completer
 from windlass.ports.api import Caller, Request
 
 __all__ = ["Binder"]
@@ -66,7 +67,7 @@ def _body(parameter: Parameter) -> Take:
     default = parameter.default
     if parameter.kind is bytes:
         return lambda request, path, caller, query: request.body
-    decoder = msgspec.json.Decoder(parameter.kind)
+    decoder, complete = msgspec.json.Decoder(parameter.kind), completer(parameter.kind)
 
     def take(request: Request, path: Mapping[str, str], caller: Caller | None, query: dict[str, list[str]]) -> Any:
         body = request.body
@@ -75,9 +76,12 @@ def _body(parameter: Parameter) -> Take:
         headers = request.headers
         text = json_text(body, headers.get("content-type"), headers.get("content-encoding"))
         try:
-            return decoder.decode(text)
-        except (msgspec.DecodeError, RecursionError) as error:
+            decoded = decoder.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise field_error(error, "body") from None
+        if complete is not None:
+            complete(decoded)
+        return decoded
 
     return take
 

@@ -36,6 +36,7 @@ __all__ = ["Admit", "HttpDispatch", "Match", "Target", "caller_of", "encoded"]
 
 Admit = Callable[[Route, str | None], float]
 _JSON = [("content-type", "application/json")]
+_BYTES = [("content-type", "application/octet-stream")]
 _encode = msgspec.json.Encoder().encode
 
 
@@ -196,19 +197,13 @@ def caller_of(claims: Mapping[str, Any]) -> Caller:
 
 def encoded(result: Any, status: int) -> Response:
     """What a handler returned, as a response: JSON, or nothing for None, or bytes as they are."""
-    headers = _JSON
+    extra: list[tuple[str, str]] = []
     if isinstance(result, Reply):
         status = result.status or status
         extra = [(name.lower(), value) for name, value in result.headers.items()]
         result = result.body
-        named = {name for name, _ in extra}
-        headers = extra if "content-type" in named else [*_JSON, *extra]
-        if result is None:
-            return Response(status, extra)
     if result is None:
-        return Response(status, [])
-    if isinstance(result, bytes):
-        if headers is _JSON:
-            headers = [("content-type", "application/octet-stream")]
-        return Response(status, headers, result)
-    return Response(status, headers, _encode(result))
+        return Response(status, extra)
+    kind, body = (_BYTES, result) if isinstance(result, bytes) else (_JSON, _encode(result))
+    named = any(name == "content-type" for name, _ in extra)
+    return Response(status, extra if named else [*kind, *extra], body)

@@ -101,7 +101,7 @@ class Api(Resource):
     ) -> None:
         super().__init__(system, name)
         self.auth, self.cors, self.max_body = auth, tuple(cors), max_body
-        self.title, self.description = title or system.name, description
+        self.title, self.description = title or system.title, description
         self.throttle = _throttle(throttle, self.where)
         self.throttle_per_caller = _throttle(throttle_per_caller, self.where)
         self.routes: list[Route] = []

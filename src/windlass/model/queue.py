@@ -19,6 +19,7 @@ from windlass.errors import DeclarationError, InvalidItem
 from windlass.model.handler import Handler, declare
 from windlass.model.resource import Resource, operation
 from windlass.model.shape import Shape
+from windlass.model.type_tree import completer
 from windlass.ports.binding import port
 from windlass.ports.queue import Outgoing, QueuePort
 
@@ -108,7 +109,7 @@ class Queue(Resource, Generic[M]):
         self.delay, self.fifo = delay, fifo
         self.deduplicate: Literal["id", "content"] = deduplicate
         self.consumers: list[Consumer] = []
-        self._decoder = msgspec.json.Decoder(message)
+        self._decoder, self._complete = msgspec.json.Decoder(message), completer(message)
         for wrong, summary, fix in (
             (
                 not timedelta(seconds=1) <= visibility <= timedelta(hours=12),
@@ -197,9 +198,12 @@ class Queue(Resource, Generic[M]):
     def decode(self, body: bytes) -> M:
         """The message in `body`. Raises InvalidItem when it does not fit the type."""
         try:
-            return self._decoder.decode(body)
-        except (msgspec.DecodeError, RecursionError) as error:
+            message = self._decoder.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidItem(f"{self.where}: the message is not a {self.message.__name__}: {error}") from error
+        if self._complete is not None:
+            self._complete(message)
+        return message
 
     def _outgoing(self, message: M, delay: timedelta | None, group: str | None, dedupe: str | None) -> Outgoing:
         try:

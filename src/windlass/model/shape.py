@@ -17,6 +17,7 @@ import msgspec
 from msgspec import inspect
 
 from windlass.errors import DeclarationError, InvalidItem, InvalidState
+from windlass.model.type_tree import completer, types_within
 
 __all__ = ["Shape"]
 
@@ -47,6 +48,7 @@ class Shape(Generic[T]):
         assert isinstance(info, inspect.DataclassType | inspect.StructType)
         self.info = info
         self._partials: dict[str, Any] = {}
+        self._complete = completer(kind)
 
     @cached_property
     def fields(self) -> dict[str, inspect.Field]:
@@ -56,7 +58,7 @@ class Shape(Generic[T]):
     @cached_property
     def _careful(self) -> bool:
         """Whether values need a walk: times to make canonical, floats to check."""
-        return _needs_walk(self.info, set())
+        return any(isinstance(kind, _CAREFUL) for kind in types_within(self.info))
 
     def partial(self, name: str) -> Any:
         """A type with the one field `name`, to check a value that is about to be set."""
@@ -70,6 +72,8 @@ class Shape(Generic[T]):
         dataclass takes any value for any field."""
         if not isinstance(item, self.kind):
             raise InvalidItem(f"{self.where} holds {self.kind.__name__}, not {type(item).__name__}")
+        if self._complete is not None:
+            self._complete(item)
         attributes: dict[str, Any] = self.value(item)
         try:
             msgspec.convert(attributes, self.kind, str_keys=True)
@@ -91,14 +95,18 @@ class Shape(Generic[T]):
     def decode(self, attributes: dict[str, Any]) -> T:
         """The item that `attributes` hold. Raises InvalidState when they do not fit the type."""
         try:
-            return msgspec.convert(attributes, self.kind, str_keys=True)
+            item = msgspec.convert(attributes, self.kind, str_keys=True)
         except msgspec.ValidationError as error:
             raise InvalidState(
                 f"an item stored in {self.where} no longer fits {self.kind.__name__}: {error}\n"
                 f"  fix: give new fields a default, or migrate the stored items"
             ) from error
+        if self._complete is not None:
+            self._complete(item)
+        return item
 
 
+_CAREFUL = (inspect.DateTimeType, inspect.FloatType, inspect.AnyType, inspect.RawType)
 _PLAIN = (str, int, bool, type(None))
 
 
@@ -125,28 +133,3 @@ def _type_fields(kind: Any) -> list[tuple[str, Any]]:
     if issubclass(kind, msgspec.Struct):
         return [(field.encode_name, hints[field.name]) for field in msgspec.structs.fields(kind)]
     return [(field.name, hints[field.name]) for field in dataclasses.fields(kind)]
-
-
-def _needs_walk(kind: inspect.Type, seen: set[int]) -> bool:
-    if id(kind) in seen:
-        return False
-    seen.add(id(kind))
-    if isinstance(kind, inspect.DateTimeType | inspect.FloatType | inspect.AnyType | inspect.RawType):
-        return True
-    if isinstance(kind, inspect.Metadata):
-        return _needs_walk(kind.type, seen)
-    if isinstance(kind, inspect.UnionType):
-        return any(_needs_walk(part, seen) for part in kind.types)
-    if isinstance(kind, inspect.DictType):
-        return _needs_walk(kind.value_type, seen)
-    if isinstance(kind, inspect.TupleType):
-        return any(_needs_walk(part, seen) for part in kind.item_types)
-    item = getattr(kind, "item_type", None)
-    if isinstance(item, inspect.Type):
-        return _needs_walk(item, seen)
-    if isinstance(
-        kind,
-        inspect.DataclassType | inspect.StructType | inspect.TypedDictType | inspect.NamedTupleType,
-    ):
-        return any(_needs_walk(field.type, seen) for field in kind.fields)
-    return False

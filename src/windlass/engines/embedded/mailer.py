@@ -173,6 +173,7 @@ class EmbeddedMailer:
                 "where seq = ?",
                 (state, due, reason, recipients, msgspec.json.encode(refused) if refused else None, seq),
             )
+        self._store.flush()  # at once: a mail whose end is forgotten goes out again
         if state != "sent":
             logger.warning("mail %s of %s %s, attempt %d: %s", mail_id, self.model.where, state, attempts, reason)
 

@@ -123,10 +123,12 @@ class Passwords:
         InvalidState.
         """
         prepared = _prepared(password)
+        if prepared is None:
+            prepared, kept = b"", None
         with self._slots.taken():
             admit()
-            right = self._verify(self.hash_of_nobody if kept is None else kept, prepared or b"")
-            if not right or prepared is None or kept is None:
+            right = self._verify(self.hash_of_nobody if kept is None else kept, prepared)
+            if not right or kept is None:
                 return False, None
             return True, self._hash(prepared) if self._hasher.check_needs_rehash(kept) else None
 

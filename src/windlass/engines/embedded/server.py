@@ -62,24 +62,30 @@ def serve(
     listening: socket.socket,
     *,
     ready: Callable[[], None],
-    started: Callable[[Callable[[], None]], None] | None = None,
+    started: Callable[[Callable[[], None]], None],
+    ended: Callable[[], None],
     tls: tuple[Path, Path] | None = None,
 ) -> None:
-    """Serves until SIGINT or SIGTERM. `ready` is called once requests are answered; `started` is given a function
-    that stops the server from any thread. `tls` holds the paths of certificate and key (PEM)."""
+    """Serves until SIGINT or SIGTERM; a second SIGINT ends the process at once.
+
+    `started` is called first, with a function that stops the server from any thread; `ready` once requests are
+    answered; `ended` when the last was. `tls` holds the paths of certificate and key (PEM).
+    """
     runner: Callable[..., Any] = asyncio.run
     if find_spec("uvloop"):  # there is none for Windows
         import uvloop
 
         runner = uvloop.run
-    runner(_serve(gateway, listening, ready, started, tls))
+    runner(_serve(gateway, listening, ready, started, ended, tls))
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it was heeded: what is left is to exit
 
 
 async def _serve(
     gateway: Gateway,
     listening: socket.socket,
     ready: Callable[[], None],
-    started: Callable[[Callable[[], None]], None] | None,
+    started: Callable[[Callable[[], None]], None],
+    ended: Callable[[], None],
     tls: tuple[Path, Path] | None,
 ) -> None:
     server = _Server(
@@ -96,13 +102,12 @@ async def _serve(
         ssl_key=tls[1] if tls else None,
     )
     loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, ended.set)
-    if started is not None:
-        started(lambda: _set_soon(loop, ended))
+    stopping = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stopping.set)
+    loop.add_signal_handler(signal.SIGINT, _interrupted, stopping)
+    started(lambda: _set_soon(loop, stopping))
     serving = asyncio.ensure_future(server.serve())
-    finished = asyncio.ensure_future(ended.wait())
+    finished = asyncio.ensure_future(stopping.wait())
     await asyncio.sleep(0)  # runs the server's start, which raises at once or not at all
     if not serving.done():
         gateway.ready = True
@@ -114,7 +119,17 @@ async def _serve(
         finished.cancel()
         if not serving.done():
             server.stop()  # type: ignore[no-untyped-call]
-        await serving
+        try:
+            await serving
+        finally:
+            # On a thread, so that a second Ctrl-C is still heard.
+            await loop.run_in_executor(None, ended)
+
+
+def _interrupted(stopping: asyncio.Event) -> None:
+    if stopping.is_set():
+        os._exit(128 + signal.SIGINT)  # safe at any moment, as kill -9 is
+    stopping.set()
 
 
 def _set_soon(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:

@@ -83,7 +83,6 @@ class EmbeddedUserPool:
         if user is None or not right or not user.enabled:
             self._lockout.failed(known_as)
             raise _wrong()
-        self._keys.present()  # made, when it is not there, before the store is held
         now, issuer = self._clock.now(), self._issuer()
         with self._store.atomic() as db:
             present = self._users.find(user.username)

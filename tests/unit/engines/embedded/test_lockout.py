@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.engines.embedded.pool_world import ADA, SECRET, PoolWorld, declared
+from tests.unit.engines.embedded.pool_world import ADA, CHEAP, SECRET, PoolWorld, declared
 from windlass.engines.embedded.lockout import LONGEST, Lockout
+from windlass.engines.embedded.passwords import Passwords, Slots
 from windlass.engines.embedded.store import Store
+from windlass.engines.embedded.user_pool import EmbeddedUserPool
 from windlass.errors import LockedOut, WrongCredentials
 from windlass.ports.clock import ManualClock, iso
 
@@ -70,6 +73,20 @@ def test_attempts_while_locked_change_nothing(world: PoolWorld) -> None:
     world.advance(1)
     fail(world)
     assert locked(world) == 2
+
+
+def test_who_waited_is_refused_when_the_name_was_locked_meanwhile(world: PoolWorld) -> None:
+    class Late(Slots):
+        """A line in which others were faster."""
+
+        @contextmanager
+        def taken(self) -> Iterator[None]:
+            fail(world, times=5)
+            yield
+
+    late = EmbeddedUserPool(world.model, world.namespace, passwords=Passwords(12, hasher=CHEAP, slots=Late()))
+    with pytest.raises(LockedOut):
+        late.sign_in(ADA, SECRET)
 
 
 def test_success_begins_again(world: PoolWorld) -> None:

@@ -272,6 +272,12 @@ def test_a_token_that_says_the_wrong_thing_is_refused(
     refused(world, signed(key, claims_of(tokens, **changes)))
 
 
+def test_a_refresh_token_belongs_to_its_user(world: PoolWorld, key: SigningKey) -> None:
+    claims = part(world.sign_in().refresh_token, 1)
+    with pytest.raises(Unauthorized, match="revoked"):
+        world.pool.refresh(signed(key, {**claims, "sub": "somebody-else"}))
+
+
 def test_each_kind_of_token_is_good_for_its_own_use(world: PoolWorld, tokens: Tokens) -> None:
     assert world.pool.verify(tokens.access_token)["token_use"] == "access"
     assert world.pool.verify(tokens.id_token)["token_use"] == "id"
@@ -350,13 +356,14 @@ def test_a_bounded_number_of_tokens_is_remembered(world: PoolWorld, key: Signing
     client_id = part(tokens.access_token, 1)["client_id"]
     reader = TokenReader(counted, client_id=client_id, issued_as=lambda issuer: True, remembered=2)
     three = [tokens.access_token, tokens.id_token, tokens.refresh_token]
-    for token in (*three[:2], *three[:2]):
+    access, identity, refresh = three
+    for token in (access, identity, identity, access):
         reader.read(token, "access", "id")
     assert len(asked) == 2
-    reader.read(three[2], "refresh")
-    reader.read(three[1], "id")
+    reader.read(refresh, "refresh")  # in place of the one that was not used for longest
+    reader.read(access, "access")
     assert len(asked) == 3
-    reader.read(three[0], "access")
+    reader.read(identity, "id")
     assert len(asked) == 4
 
 

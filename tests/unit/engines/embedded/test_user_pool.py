@@ -151,7 +151,7 @@ def test_a_damaged_hash_is_said_to_be_one(world: PoolWorld) -> None:
 
 
 class Interrupted(PasswordHasher):
-    """A hasher during whose work something else happens."""
+    """A hasher during whose work something else happens, once."""
 
     def __init__(self) -> None:
         super().__init__(time_cost=1, memory_cost=8, parallelism=1)
@@ -159,8 +159,17 @@ class Interrupted(PasswordHasher):
 
     def verify(self, hash: str | bytes, password: str | bytes) -> Literal[True]:
         right = super().verify(hash, password)
-        self.meanwhile()
+        self._interrupt()
         return right
+
+    def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
+        hashed = super().hash(password, salt=salt)
+        self._interrupt()
+        return hashed
+
+    def _interrupt(self) -> None:
+        meanwhile, self.meanwhile = self.meanwhile, lambda: None
+        meanwhile()
 
 
 @pytest.mark.parametrize("what", ["set_password", "set_enabled", "delete_user", "replaced"])
@@ -364,6 +373,25 @@ def test_there_is_no_first_user_where_none_is_declared_or_somebody_is_there(tmp_
     taken.close()
 
 
+def test_a_user_made_meanwhile_is_first(tmp_path: Path) -> None:
+    hasher = Interrupted()
+    world = PoolWorld(tmp_path, declared(first_user=ADA), hasher=hasher)
+    hasher.meanwhile = lambda: world.pool.create_user("bob@example.com", SECRET)
+    assert world.pool.ensure_first_user() is None
+    assert [user.username for user in world.pool.list_users()] == ["bob@example.com"]
+    world.close()
+
+
+def test_a_name_taken_meanwhile_is_taken(tmp_path: Path) -> None:
+    hasher = Interrupted()
+    world = PoolWorld(tmp_path, hasher=hasher)
+    hasher.meanwhile = lambda: world.pool.create_user(ADA, NEW_SECRET)
+    with pytest.raises(Conflict):
+        world.pool.create_user(ADA, SECRET)
+    assert world.sign_in(password=NEW_SECRET).expires_in == 3600
+    world.close()
+
+
 def test_of_two_processes_one_creates_the_first_user(tmp_path: Path) -> None:
     world = PoolWorld(tmp_path, declared(first_user=ADA))
     namespace, other = world.beside()
@@ -404,6 +432,18 @@ def test_what_another_process_does_holds_at_once(world: PoolWorld, change: str) 
         world.pool.set_enabled(ADA, True)
         with pytest.raises(Unauthorized):
             world.pool.verify(tokens.access_token)
+
+
+@pytest.mark.parametrize("statement", ["update user_pool_users set enabled = 0", "delete from user_pool_users"])
+def test_the_state_is_asked_about_the_user_itself(world: PoolWorld, statement: str) -> None:
+    """Not only about the sign-in: whoever repairs the state by hand is obeyed, too."""
+    tokens = world.add_ada()
+    with world.namespace.store.write() as db:
+        db.execute(statement)
+    with pytest.raises(Unauthorized, match="revoked"):
+        world.pool.verify(tokens.access_token)
+    with pytest.raises(Unauthorized, match="revoked"):
+        world.pool.refresh(tokens.refresh_token)
 
 
 def test_tokens_survive_a_restart_on_another_port(world: PoolWorld) -> None:

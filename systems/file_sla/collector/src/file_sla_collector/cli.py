@@ -46,7 +46,7 @@ credentials:
   from --password-stdin or from {PASSWORD_VARIABLE}. There is no argument for a password, because arguments
   can be seen by every user of the machine.
 
-exit codes (of the last condition in this order that does not hold: 7, 3, 4, 6, 5):
+exit codes (when several apply, the first of 7, 3, 4, 6, 5):
   0  everything was sent, whether or not there were breaches
   2  the command line or the configuration cannot be used
   3  could not sign in; the reports wait in the spool
