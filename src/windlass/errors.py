@@ -33,7 +33,9 @@ __all__ = [
     "PayloadTooLarge",
     "Problem",
     "RequestTimeout",
+    "SecretNotSet",
     "ServiceUnavailable",
+    "TemplateFault",
     "TooManyRequests",
     "TransactionConflict",
     "Unauthorized",
@@ -96,6 +98,14 @@ class HandlerTimeout(WindlassError):
 
 class InvalidState(WindlassError):
     """Stored data that no longer fits its declared type, or that was damaged."""
+
+
+class SecretNotSet(WindlassError):
+    """A handler read a secret that no operator has set. A fault of the operation, so a caller sees a bare 500."""
+
+
+class TemplateFault(WindlassError):
+    """A mail template could not be rendered with the data that it was given. A fault of the program: 500."""
 
 
 class Denied(WindlassError):

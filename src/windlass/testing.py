@@ -112,6 +112,7 @@ class Driver:
         self.metrics = self.engine.metrics
         self.first_users = self.engine.prepare()
         self._passwords: dict[str, str] = {}
+        self._tokens: dict[str, tuple[str, float]] = {}
         self._capture = _Capture(self)
         logging.getLogger().addHandler(self._capture)
         self._root_level = logging.getLogger().level
@@ -193,7 +194,12 @@ class Driver:
         """An access token of a user, who is created when this driver does not know it."""
         if username not in self._passwords:
             self.add_user(username)
-        return self.user_pool(self._pool()).sign_in(username, self._passwords[username]).access_token
+        held, until = self._tokens.get(username, ("", 0.0))
+        if self.clock.now() >= until:
+            tokens = self.user_pool(self._pool()).sign_in(username, self._passwords[username])
+            held = tokens.access_token
+            self._tokens[username] = (held, self.clock.now() + tokens.expires_in - 1)
+        return held
 
     def _pool(self) -> str:
         pools = {api.auth.name for api in self.system.of(Api) if isinstance(api.auth, UserPool)}
@@ -258,7 +264,7 @@ class Driver:
             mail
             for port in self._running.ports.values()
             if hasattr(port, "show") and hasattr(port, "list")
-            for mail in port.list(10_000)
+            for mail in reversed(port.list(10_000))
         ]
         return [mail.mail for mail in sorted(sent, key=lambda mail: mail.sent_at)]
 

@@ -93,6 +93,8 @@ param(
 
 Set-StrictMode -Version 1.0
 $ErrorActionPreference = 'Stop'
+# A warning would go to standard output, beside the JSON.
+$WarningPreference = 'SilentlyContinue'
 
 Add-Type -AssemblyName System.Net.Http
 # Windows PowerShell offers TLS 1.0 unless it is told otherwise; PowerShell 7 is told by the handler, below.
@@ -102,6 +104,8 @@ Add-Type -AssemblyName System.Net.Http
 $MaxBodyBytes = 240 * 1024
 $MaxFiles = 1000
 $MaxEntries = 100
+$LongestName = 1024
+$LongestNameBytes = 1000
 $MaxAnswerBytes = 1024 * 1024
 $KeptAside = 1000
 $MostUnreadable = 100
@@ -437,8 +441,8 @@ function Read-Folder($Entry, [string] $Where, [string] $Base, [string[]] $Archiv
     if ($null -eq $name) {
         $name = $path
     }
-    elseif ($name.Length -gt 1024) {
-        Stop-Collector 2 "${Where}name: has $($name.Length) characters; at most 1024 are allowed"
+    if ($Utf8.GetByteCount($name) -gt $LongestNameBytes) {
+        Stop-Collector 2 "${Where}name: must be given, and have at most $LongestNameBytes bytes of UTF-8"
     }
     return @{
         Path      = $path
@@ -462,6 +466,15 @@ function Test-Link($Item) {
         return $false
     }
     return (@('SymbolicLink', 'Junction') -contains $Item.LinkType)
+}
+
+# The API takes no longer file name, and would refuse the whole post for one.
+function Limit-Name([string] $Name) {
+    if ($Name.Length -le $LongestName) {
+        return $Name
+    }
+    $digest = (Get-Digest $Name).Substring(0, 16)
+    return ($Name.Substring(0, 500) + '...' + $digest + '...' + $Name.Substring($Name.Length - 500))
 }
 
 function Find-LateFile($Folder, [DateTime] $Now, $Listed) {
@@ -502,7 +515,8 @@ function Find-LateFile($Folder, [DateTime] $Now, $Listed) {
                 if ($created.Year -le 1601) { continue }
                 $checked++
                 if ($created -lt $latest) {
-                    [void] $late.Add((New-Object PSObject -Property @{ Filename = $relative; Created = $created }))
+                    $file = @{ Filename = (Limit-Name $relative); Created = $created }
+                    [void] $late.Add((New-Object PSObject -Property $file))
                 }
             }
         }
@@ -513,13 +527,13 @@ function Find-LateFile($Folder, [DateTime] $Now, $Listed) {
             }
             $failures++
             if ($failures -le $MostUnreadable) {
-                [void] $unreadable.Add(@{ folder = $Folder.Name; path = $place; reason = $cause.Message })
+                [void] $unreadable.Add([ordered] @{ folder = $Folder.Name; path = $place; reason = $cause.Message })
             }
         }
     }
     if ($failures -gt $MostUnreadable) {
         $more = "and $($failures - $MostUnreadable) more paths below it"
-        [void] $unreadable.Add(@{ folder = $Folder.Name; path = $Folder.Path; reason = $more })
+        [void] $unreadable.Add([ordered] @{ folder = $Folder.Name; path = $Folder.Path; reason = $more })
     }
     $sorted = @($late | Sort-Object -Property @('Created', 'Filename'))
     return @{
@@ -1086,8 +1100,8 @@ function Read-Credentials([string] $Configured) {
         }
         return @{ Username = $name; Password = $password }
     }
-    $name = $Configured
-    if (-not [string]::IsNullOrEmpty($env:FILE_SLA_USERNAME)) { $name = $env:FILE_SLA_USERNAME.Trim() }
+    $name = ([string] [Environment]::GetEnvironmentVariable('FILE_SLA_USERNAME')).Trim()
+    if ($name -eq '') { $name = $Configured }
     if ([string]::IsNullOrEmpty($name)) {
         Stop-Collector 2 'no username: set FILE_SLA_USERNAME, or write "username" into the configuration'
     }
@@ -1109,7 +1123,7 @@ function Read-Credentials([string] $Configured) {
         $password = $script:StdinPassword
     }
     else {
-        $password = $env:FILE_SLA_PASSWORD
+        $password = [Environment]::GetEnvironmentVariable('FILE_SLA_PASSWORD')
         if ([string]::IsNullOrEmpty($password)) {
             Stop-Collector 2 'no password: set FILE_SLA_PASSWORD, or use -CredentialFile, -PasswordFile or -PasswordStdin'
         }

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.conftest import Start
-from windlass import InvalidItem, Mailer, NotFound, System
+from windlass import InvalidItem, Mailer, NotFound, System, TemplateFault
 from windlass.ports.mailer import Mail
 
 
@@ -102,7 +102,7 @@ def test_a_template_lacks_nothing(start: Start) -> None:
     system, mails = declared()
     welcome = mails.template("welcome", subject="Welcome", text="Dear {{ name }}")
     app = start(system)
-    with app.bound(), pytest.raises(InvalidItem, match="'name' is undefined"):
+    with app.bound(), pytest.raises(TemplateFault, match="'name' is undefined"):
         mails.send("ann@example.com", welcome, {})
     assert app.outbox == []
 

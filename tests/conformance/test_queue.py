@@ -1,158 +1,40 @@
 """What a queue does with messages: at least once each, in time, and aside when they cannot be handled."""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from tests.conformance.conftest import Start
-from windlass import Batch, InvalidItem, Message, System, new_id, now
+from tests.conformance.post import (
+    VISIBILITY,
+    Count,
+    Job,
+    attempts,
+    batched,
+    brief,
+    counts,
+    first,
+    jobs,
+    later,
+    names,
+    noted,
+    ordered,
+    plain,
+    post,
+    windowed,
+)
+from windlass import InvalidItem, Message, System, now
 from windlass.testing import Driver
 
-VISIBILITY = timedelta(seconds=30)
 MOST = 262_144
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """Its first `failures` deliveries fail."""
-
-    name: str
-    failures: int = 0
-    padding: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    name: str
-    value: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One message as a consumer received it; `order` counts all deliveries."""
-
-    queue: str
-    order: int
-    name: str
-    attempt: int
-    id: str
-    group: str | None
-    sent_at: datetime
-    batch: int = 1
-
-
-post = System("post")
-counts = post.table("counts", Count, key="name")
-deliveries = post.table("deliveries", Delivery, key="queue", sort="order")
-jobs = post.queue("jobs", Job, max_attempts=3)
-plain = post.queue("plain", Job)
-batched = post.queue("batched", Job, max_attempts=3)
-windowed = post.queue("windowed", Job)
-later = post.queue("later", Job, delay=timedelta(minutes=1))
-brief = post.queue("brief", Job, retention=timedelta(minutes=5), max_attempts=1000)
-ordered = post.queue("ordered", Job, fifo=True, max_attempts=3)
-content = post.queue("content", Job, fifo=True, deduplicate="content")
-first = post.queue("first", Job)
-second = post.queue("second", Job)
-
-
-def received(queue: str, message: Message[Job], batch: int = 1) -> bool:
-    """Notes a delivery; whether it is to fail."""
-    order = counts.update("order", add={"value": 1}, default=Count("order")).value
-    body = message.body
-    deliveries.put(
-        Delivery(queue, order, body.name, message.attempt, message.id, message.group, message.sent_at, batch)
-    )
-    seen = counts.update(f"{queue}/{body.name}", add={"value": 1}, default=Count(f"{queue}/{body.name}"))
-    return seen.value <= body.failures
-
-
-RECORDS = [counts.update, deliveries.put]
-
-
-@jobs.consumer(uses=RECORDS)
-def work(message: Message[Job]) -> None:
-    if received("jobs", message):
-        raise ValueError(f"{message.body.name} cannot be done yet")
-
-
-@plain.consumer(uses=[counts.update])
-def work_plainly(job: Job) -> None:
-    counts.update(f"plain/{job.name}", add={"value": 1}, default=Count(f"plain/{job.name}"))
-
-
-@batched.consumer(uses=RECORDS, batch=5)
-def work_together(batch: Batch[Job]) -> None:
-    for message in batch:
-        if received("batched", message, len(batch)):
-            if message.body.padding == "raise":
-                raise ValueError("the whole batch is lost")
-            batch.fail(message, f"{message.body.name} cannot be done yet")
-
-
-@windowed.consumer(uses=RECORDS, batch=3, window=timedelta(seconds=20))
-def work_slowly(batch: Batch[Job]) -> None:
-    for message in batch:
-        received("windowed", message, len(batch))
-
-
-@later.consumer(uses=RECORDS)
-def work_later(message: Message[Job]) -> None:
-    received("later", message)
-
-
-@brief.consumer(uses=RECORDS)
-def work_briefly(message: Message[Job]) -> None:
-    if received("brief", message):
-        raise ValueError("not yet")
-
-
-@ordered.consumer(uses=RECORDS, batch=1)
-def work_in_order(message: Message[Job]) -> None:
-    if received("ordered", message):
-        raise ValueError("not yet")
-
-
-@content.consumer(uses=RECORDS, batch=10)
-def work_by_content(message: Message[Job]) -> None:
-    received("content", message)
-
-
-@first.consumer(uses=[*RECORDS, second.send])
-def pass_on(message: Message[Job]) -> None:
-    failing = received("first", message)
-    second.send(Job(f"{message.body.name}, attempt {message.attempt}"))
-    if failing:
-        raise ValueError("after it was passed on")
-
-
-@second.consumer(uses=RECORDS)
-def take_over(message: Message[Job]) -> None:
-    received("second", message)
 
 
 @pytest.fixture
 def app(start: Start) -> Driver:
     return start(post)
-
-
-def noted(app: Driver, queue: str) -> list[Delivery]:
-    with app.bound():
-        return deliveries.query(queue, limit=1000).items
-
-
-def names(app: Driver, queue: str) -> list[str]:
-    return [delivery.name for delivery in noted(app, queue)]
-
-
-def attempts(app: Driver, queue: str) -> list[tuple[str, int]]:
-    return [(delivery.name, delivery.attempt) for delivery in noted(app, queue)]
 
 
 # Delivery
@@ -348,7 +230,7 @@ def depot(kind: type[Any]) -> tuple[System, Any]:
     def unpack(message: Message[Any]) -> None:
         kept.put(Count(str(message.body.count)))
 
-    unpack.__annotations__["message"] = Message[kind]
+    unpack.__annotations__["message"] = Message[kind]  # type: ignore[valid-type]
     inbox.consumer(uses=[kept.put])(unpack)
     return system, inbox
 
@@ -470,74 +352,6 @@ def test_a_message_of_another_type_is_refused(app: Driver) -> None:
             jobs.send(Job("\ud800"))
 
 
-# FIFO
-
-
-def send_in_order(group: str, *messages: Job) -> None:
-    for message in messages:
-        ordered.send(message, group=group, dedupe=new_id())
-
-
-def test_a_group_waits_for_its_failing_head_and_no_other_does(app: Driver) -> None:
-    with app.bound():
-        send_in_order("a", Job("a1", failures=2), Job("a2"))
-        send_in_order("b", Job("b1"), Job("b2"))
-    app.settle()
-    assert sorted(names(app, "ordered")) == ["a1", "b1", "b2"]
-    app.advance(timedelta(hours=1))
-    assert [name for name in names(app, "ordered") if name.startswith("a")] == ["a1", "a1", "a1", "a2"]
-    assert {delivery.group for delivery in noted(app, "ordered")} == {"a", "b"}
-
-
-def test_a_dead_head_lets_its_group_go_on(app: Driver) -> None:
-    with app.bound():
-        send_in_order("a", Job("a1", failures=99), Job("a2"))
-    app.advance(timedelta(hours=1))
-    assert attempts(app, "ordered") == [("a1", 1), ("a1", 2), ("a1", 3), ("a2", 1)]
-    assert app.queue("ordered").stats().dead == 1
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
-@given(plan=st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 2)), max_size=8))
-def test_a_group_is_handled_in_the_order_of_sending(app: Driver, plan: Sequence[tuple[str, int]]) -> None:
-    run = new_id()
-    with app.bound():
-        for number, (group, failures) in enumerate(plan):
-            send_in_order(run + group, Job(f"{run}{number}", failures))
-    app.advance(timedelta(hours=1))
-    for group in "ab":
-        wanted = [f"{run}{n}" for n, (g, failures) in enumerate(plan) if g == group for _ in range(failures + 1)]
-        assert [d.name for d in noted(app, "ordered") if d.group == run + group] == wanted
-
-
-def test_a_duplicate_within_five_minutes_is_dropped(app: Driver) -> None:
-    with app.bound():
-        id = ordered.send(Job("a"), group="g", dedupe="d")
-        assert ordered.send(Job("again"), group="g", dedupe="d") == id
-        assert ordered.send(Job("b"), group="g", dedupe="e") != id
-    app.settle()
-    app.advance(timedelta(minutes=4))
-    with app.bound():
-        assert ordered.send(Job("handled already"), group="g", dedupe="d") == id
-    app.advance(timedelta(minutes=1, seconds=1))
-    with app.bound():
-        assert ordered.send(Job("c"), group="g", dedupe="d") != id
-    app.settle()
-    assert names(app, "ordered") == ["a", "b", "c"]
-
-
-def test_the_same_content_is_a_duplicate_where_the_queue_says_so(app: Driver) -> None:
-    with app.bound():
-        id = content.send(Job("a"), group="g")
-        assert content.send(Job("a"), group="g") == id
-        assert content.send(Job("a"), group="g", dedupe="d") != id
-        ids = content.send_many([Job("b"), Job("a"), Job("b")], group="g")
-        assert ids[1] == id
-        assert ids[0] == ids[2]
-    app.settle()
-    assert names(app, "content") == ["a", "a", "b"]
-
-
 # Chains
 
 
@@ -555,42 +369,6 @@ def test_what_a_consumer_sent_before_it_failed_is_sent(app: Driver) -> None:
     assert names(app, "second") == ["a, attempt 1"]
     app.advance(timedelta(minutes=1))
     assert names(app, "second") == ["a, attempt 1", "a, attempt 2"]
-
-
-# Under a seed
-
-
-def run_with(start: Start, seed: int | None, state: str) -> list[str]:
-    app = start(post, seed=seed, state=state)
-    with app.bound():
-        jobs.send_many([Job(f"{n}") for n in range(60)])
-    app.advance(timedelta(minutes=5))
-    assert app.queue("jobs").stats().dead == 0
-    return names(app, "jobs")
-
-
-def test_a_seed_shuffles_and_repeats_deliveries(start: Start) -> None:
-    seen = run_with(start, 7, "seeded")
-    sent = [f"{n}" for n in range(60)]
-    assert set(seen) == set(sent)
-    assert len(seen) > len(sent)
-    assert list(dict.fromkeys(seen)) != sent
-
-
-def test_the_same_seed_does_the_same(start: Start) -> None:
-    assert run_with(start, 7, "one") == run_with(start, 7, "two")
-    assert run_with(start, 8, "three") != run_with(start, 7, "four")
-
-
-def test_a_seed_leaves_the_order_of_a_group(start: Start) -> None:
-    app = start(post, seed=3)
-    with app.bound():
-        for number in range(12):
-            send_in_order("ab"[number % 2], Job(f"{number:02}", failures=number % 3))
-    app.advance(timedelta(hours=1))
-    for group in "ab":
-        seen = [delivery.name for delivery in noted(app, "ordered") if delivery.group == group]
-        assert seen == sorted(seen)
 
 
 # What stays

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from tests.conformance.conftest import Start
-from windlass import InvalidItem, NotFound, Secret, System
+from windlass import InvalidItem, SecretNotSet, Secret, System
 from windlass.errors import Denied
 
 
@@ -18,7 +18,7 @@ def test_it_has_no_value_until_one_is_set(start: Start) -> None:
     system, secret = declared()
     app = start(system)
     assert not app.secret("jwt_key").is_set()
-    with app.bound(), pytest.raises(NotFound):
+    with app.bound(), pytest.raises(SecretNotSet):
         secret.read()
     app.secret("jwt_key").write("hunter2")
     assert app.secret("jwt_key").is_set()

@@ -130,7 +130,9 @@ def test_a_transaction_writes_an_item_once(app: Driver) -> None:
 
 
 MOVES = st.lists(
-    st.tuples(st.sampled_from("abc"), st.sampled_from("abc"), st.integers(1, 8)).filter(lambda move: move[0] != move[1]),
+    st.tuples(st.sampled_from("abc"), st.sampled_from("abc"), st.integers(1, 8)).filter(
+        lambda move: move[0] != move[1]
+    ),
     max_size=15,
 )
 

@@ -77,14 +77,17 @@ def up(
         raise click.UsageError("--tls-cert and --tls-key belong together")
     found = _found(paths)
     systems = _systems(found)
+    smtp_url = os.environ.get("WINDLASS_SMTP_URL")
+    smtp = SmtpSettings.parse(smtp_url) if smtp_url else None
     listening = _listening(host, port)
     bound = listening.getsockname()[1]
     shown_host = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host  # noqa: S104
     base = f"{'https' if tls_cert else 'http'}://{shown_host}:{bound}"
     lock = Lock.acquire(_made(folder(home, namespace)) / "lock", base)
     space = Namespace(home, namespace, durability=durability, base_url=lambda: base)
-    smtp = os.environ.get("WINDLASS_SMTP_URL")
-    engine = EmbeddedEngine(space, systems, smtp=SmtpSettings.parse(smtp) if smtp else None)
+    engine = EmbeddedEngine(space, systems, smtp=smtp)
+    if smtp is not None and smtp.password:
+        engine.redactor.add(smtp.password)
     show_logs(engine.redactor, as_json=as_json)
     users = engine.prepare()
     gateway = Gateway(engine)

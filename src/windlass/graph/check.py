@@ -12,6 +12,7 @@ from windlass.graph.consumer import check_authorizer, receives, takes_tick
 from windlass.graph.cycle import queue_cycles
 from windlass.graph.route import collisions, route_faults
 from windlass.model.api import Api
+from windlass.model.mailer import Mailer
 from windlass.model.queue import Queue
 from windlass.model.resource import Resource, operations_of
 from windlass.model.schedule import Schedule
@@ -33,6 +34,7 @@ def check(system: System) -> None:
         *_apis(system),
         *_queues(system),
         *_schedules(system),
+        *(fault for mailer in system.of(Mailer) for t in mailer.templates.values() for fault in _raised(t.check)),
     ]
     if faults:
         raise GraphError(faults)

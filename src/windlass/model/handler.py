@@ -54,7 +54,7 @@ def declare(
 ) -> Handler:
     """A Handler for `function`. Raises DeclarationError for what cannot be one."""
     name = getattr(function, "__name__", "")
-    where = f"{system}.{name or function!r}"
+    where = f"{system}.{name or repr(function)}"
     if not _NAME.match(name):
         raise DeclarationError(
             f"{name or function!r} cannot be a handler's name",

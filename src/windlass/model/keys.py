@@ -16,6 +16,7 @@ from windlass.model.shape import Shape
 from windlass.ports.table import All, AnyOf, Compare, Condition, Not
 
 __all__ = [
+    "check_apart",
     "check_key",
     "check_key_field",
     "check_number_field",
@@ -73,6 +74,14 @@ def check_key_field(shape: Shape[Any], name: str, what: str, *, where: str, opti
         )
 
 
+def check_apart(key: str, sort: str, *, where: str) -> None:
+    """Raises DeclarationError when the partition and the sort key are the same field."""
+    if key == sort:
+        raise DeclarationError(
+            f"{key!r} is both the key and the sort", where=where, fix="drop sort=, or name another field"
+        )
+
+
 def check_number_field(shape: Shape[Any], name: str, what: str, *, where: str) -> None:
     """Raises DeclarationError unless the field `name` holds numbers."""
     kind, _ = _bare(_field(shape, name, what, where).type)
@@ -89,7 +98,9 @@ def check_step(shape: Shape[Any], name: str, step: object, *, where: str) -> Non
     kind, _ = _bare(shape.fields[name].type)
     whole = isinstance(kind, inspect.IntType)
     if isinstance(step, bool) or not isinstance(step, int if whole else int | float):
-        raise InvalidItem(f"{where}: add= takes a {'whole ' if whole else ''}number for {name!r}, not {step!r}", field=name)
+        raise InvalidItem(
+            f"{where}: add= takes a {'whole ' if whole else ''}number for {name!r}, not {step!r}", field=name
+        )
     if isinstance(step, float) and not math.isfinite(step):
         raise InvalidItem(f"{where}: {step} cannot be added to {name!r}", field=name)
 
@@ -110,9 +121,11 @@ def check_key(shape: Shape[Any], name: str, value: object, size: int) -> None:
     """Raises InvalidItem unless `value` can be stored as the key `name`: 1 to `size` bytes of UTF-8, or an
     integer of 64 bits, whichever the field is."""
     kind, _ = _bare(shape.fields[name].type)
-    number = isinstance(kind, inspect.IntType) or (
-        isinstance(kind, inspect.EnumType) and issubclass(kind.cls, int)
-    ) or (isinstance(kind, inspect.LiteralType) and isinstance(kind.values[0], int))
+    number = (
+        isinstance(kind, inspect.IntType)
+        or (isinstance(kind, inspect.EnumType) and issubclass(kind.cls, int))
+        or (isinstance(kind, inspect.LiteralType) and isinstance(kind.values[0], int))
+    )
     if number:
         if type(value) is not int or value not in _INT64:
             raise InvalidItem(f"{name} must be a whole number of at most 64 bits", field=name)

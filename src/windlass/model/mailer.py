@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from windlass.errors import DeclarationError, InvalidItem
+from windlass.errors import DeclarationError, InvalidItem, TemplateFault
 from windlass.model.resource import Resource, check_name, operation
 from windlass.ports.binding import port
 from windlass.ports.mailer import Mail, MailerPort
@@ -38,7 +38,7 @@ class MailTemplate:
         self._templates()
 
     def render(self, data: Mapping[str, Any]) -> tuple[str, str | None, str | None]:
-        """Subject, text and HTML for `data`. Raises InvalidItem naming what `data` lacks."""
+        """Subject, text and HTML for `data`. Raises TemplateFault naming what `data` lacks."""
         import jinja2
 
         rendered: dict[str, str] = {}
@@ -47,7 +47,7 @@ class MailTemplate:
                 rendered[part] = _joined(template.generate(data))
             # Beside its own errors Jinja lets through what an expression raises: {{ 1 / count }}, {{ range(10**9) }}.
             except (jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-                raise InvalidItem(
+                raise TemplateFault(
                     f"the {part} of the mail template {self.name!r} cannot be rendered: {error}"
                 ) from error
         return " ".join(rendered["subject"].split()), rendered.get("text"), rendered.get("html")

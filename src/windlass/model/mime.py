@@ -25,6 +25,8 @@ __all__ = ["MAX_BYTES", "MAX_RECIPIENTS", "check", "compose", "envelope", "parse
 
 MAX_RECIPIENTS = 50
 MAX_BYTES = 10 * 1024 * 1024
+_MAX_SUBJECT = 998  # a line's length in RFC 5322, 2.1.1
+_MAX_ADDRESS = 500  # RFC 5321 has 254 for the address itself; the parser takes minutes for some long texts
 
 # Every server takes 7-bit lines; not every one takes 8-bit ones.
 _POLICY = SMTP.clone(cte_type="7bit")
@@ -49,6 +51,8 @@ def check(mail: Mail) -> None:
         if text is not None:
             _check_unicode(text, field)
     _check_line(mail.subject, "subject")
+    if len(mail.subject) > _MAX_SUBJECT:
+        raise InvalidItem(f"has {len(mail.subject):,} characters; {_MAX_SUBJECT} are allowed", field="subject")
     for field, text in _addresses(mail):
         parse_address(text, field)
     size = sum(len(body.encode()) for body in (mail.text, mail.html) if body is not None)
@@ -61,6 +65,8 @@ def check(mail: Mail) -> None:
 def parse_address(text: str, field: str) -> Address:
     """`ann@example.com` or `Ann <ann@example.com>`. A domain in other letters comes back as the DNS has it
     (`xn--...`). Raises InvalidItem naming `field`."""
+    if len(text) > _MAX_ADDRESS:
+        raise InvalidItem(f"has {len(text):,} characters; {_MAX_ADDRESS} are allowed", field=field)
     _check_unicode(text, field)
     _check_line(text, field)
     local, _, domain = text.rpartition("@")
@@ -69,7 +75,7 @@ def parse_address(text: str, field: str) -> Address:
     try:
         header: Any = _POLICY.header_factory("to", text)
         groups = header.groups
-    except (ValueError, IndexError) as error:  # the parser has both for some broken input
+    except (ValueError, IndexError, RecursionError) as error:  # the parser has all of them for some input
         raise InvalidItem(f"{text!r} is not a mail address", field=field) from error
     if header.defects or len(groups) != 1 or groups[0].display_name is not None or len(groups[0].addresses) != 1:
         raise InvalidItem(f"{text!r} is not one mail address", field=field)

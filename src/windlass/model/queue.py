@@ -144,7 +144,9 @@ class Queue(Resource, Generic[M]):
         return queue.send([self._outgoing(message, delay, group, dedupe)])[0]
 
     @operation
-    def send_many(self, messages: Sequence[M], *, delay: timedelta | None = None, group: str | None = None) -> list[str]:
+    def send_many(
+        self, messages: Sequence[M], *, delay: timedelta | None = None, group: str | None = None
+    ) -> list[str]:
         """Sends messages and returns their ids in order. On AWS in batches of ten, each all or nothing."""
         queue: QueuePort = port(self.name, "send_many")
         if not messages:
@@ -186,7 +188,7 @@ class Queue(Resource, Generic[M]):
                 "queue",
                 f"queue {self.name}",
                 uses,
-                timeout or min(self.visibility, timedelta(minutes=15)),
+                min(self.visibility, timedelta(minutes=15)) if timeout is None else timeout,
                 min(self.visibility, timedelta(minutes=15)),
             )
             self.consumers.append(Consumer(handler, batch, window.total_seconds(), concurrency, allow_cycle))
@@ -221,7 +223,9 @@ class Queue(Resource, Generic[M]):
         if delay is not None:
             raise InvalidItem(f"{self.where} is a FIFO queue, where only the queue's own delay applies")
         if not group or not _FIFO_ID.match(group):
-            raise InvalidItem(f"{self.where} is a FIFO queue: give group=, 1 to 128 letters, digits and ASCII punctuation")
+            raise InvalidItem(
+                f"{self.where} is a FIFO queue: give group=, 1 to 128 letters, digits and ASCII punctuation"
+            )
         if dedupe is None:
             if self.deduplicate == "id":
                 raise InvalidItem(f'{self.where}: give dedupe=, or declare the queue with deduplicate="content"')

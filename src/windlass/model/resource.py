@@ -30,8 +30,9 @@ def check_name(name: object, what: str) -> str:
     """`name` if it can name a `what`: 1 to 40 of a-z, 0-9 and _, starting with a letter, so that it fits
     everything that it names on AWS. Raises DeclarationError."""
     if not isinstance(name, str) or not _NAME.match(name):
+        article = "an" if what[0] in "aeio" else "a"
         raise DeclarationError(
-            f"{name!r} cannot name a {what}",
+            f"{name!r} cannot name {article} {what}",
             fix="use 1 to 40 lower-case letters, digits and underscores, starting with a letter",
         )
     return name

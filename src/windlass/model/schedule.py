@@ -27,8 +27,8 @@ class Schedule(Resource):
     """Declared with `system.schedule(name, every=timedelta(minutes=5))` or
     `system.schedule(name, cron="0 3 * * ? *", timezone="Europe/Madrid")`.
 
-    `every` is a whole number of minutes. A handler that raises is tried again `retries` times, after one minute
-    and then after twice as long each time. While no engine runs nothing fires; at the next start the latest
+    `every` is a whole number of minutes. A handler that raises is tried again `retries` times (0, 1 or 2), after
+    one minute and then after two, as Lambda does it. While no engine runs nothing fires; at the next start the latest
     missed firing is made up for, once.
     """
 
@@ -53,8 +53,8 @@ class Schedule(Resource):
             raise DeclarationError(
                 f"every={every} is not a whole number of minutes", where=self.where, fix="every=timedelta(minutes=1)"
             )
-        if not 0 <= retries <= 185:
-            raise DeclarationError(f"retries={retries} is out of range", where=self.where, fix="give 0 to 185")
+        if not 0 <= retries <= 2:
+            raise DeclarationError(f"retries={retries} is out of range", where=self.where, fix="give 0, 1 or 2, as Lambda has it")
         try:
             zone = ZoneInfo(timezone)
         except (ZoneInfoNotFoundError, ValueError):

@@ -31,6 +31,6 @@ class Secret(Resource):
 
     @operation
     def read(self) -> str:
-        """The present value. Raises NotFound when none was set."""
+        """The present value. Raises SecretNotSet when none was set."""
         secret: SecretPort = port(self.name, "read")
         return secret.read()

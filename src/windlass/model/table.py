@@ -13,6 +13,7 @@ from windlass.errors import BadRequest, Conflict, DeclarationError, InvalidItem,
 from windlass.model import cursor
 from windlass.model.index import Index, TableIndex
 from windlass.model.keys import (
+    check_apart,
     check_key,
     check_key_field,
     check_number_field,
@@ -98,6 +99,7 @@ class Table(Resource, Generic[T]):
         check_key_field(self.shape, key, "key", where=self.where)
         if sort is not None:
             check_key_field(self.shape, sort, "sort", where=self.where)
+            check_apart(key, sort, where=self.where)
         if ttl is not None:
             check_ttl_field(self.shape, ttl, where=self.where)
         if version is not None:
@@ -109,6 +111,7 @@ class Table(Resource, Generic[T]):
             check_key_field(self.shape, index.key, "key of an index", where=where, optional=True)
             if index.sort is not None:
                 check_key_field(self.shape, index.sort, "sort of an index", where=where, optional=True)
+                check_apart(index.key, index.sort, where=where)
             for kept in index.fields or ():
                 self._check_field(kept, where)
             if index.fields is not None:
@@ -180,9 +183,7 @@ class Table(Resource, Generic[T]):
         self._check_limit(limit)
         scope = f"{self.system.name}/{self.name}/scan"
         start = None if after is None else cursor.verify(current().signing_key, scope, after)[0]
-        found = table.scan(
-            where=self._condition(where), limit=limit, start=start, fields=self._fields(fields)
-        )
+        found = table.scan(where=self._condition(where), limit=limit, start=start, fields=self._fields(fields))
         items = [self.shape.decode(item) for item in found.items]
         following = None
         if found.more and found.positions:

@@ -50,9 +50,12 @@ def completer(kind: Any) -> Callable[[Any], None] | None:
     again: the attribute would be missing in the stored item and in the answer.
     """
     for found in types_within(inspect.type_info(kind)):
-        if isinstance(found, inspect.DataclassType) and found.cls.__dictoffset__:
-            if any(field.default is not msgspec.NODEFAULT for field in found.fields):
-                return _complete
+        if (
+            isinstance(found, inspect.DataclassType)
+            and found.cls.__dictoffset__
+            and any(field.default is not msgspec.NODEFAULT for field in found.fields)
+        ):
+            return _complete
     return None
 
 
@@ -65,14 +68,15 @@ def _complete(value: Any) -> None:
             _complete(part)
     else:
         held = getattr(value, "__dict__", {})
-        for name in _field_names(type(value)):
+        kind: Any = type(value)  # mypy takes no type[Any] for Hashable
+        for name in _field_names(kind):
             part = getattr(value, name)
             held.setdefault(name, part)
             _complete(part)
 
 
 @cache
-def _field_names(kind: type) -> tuple[str, ...]:
+def _field_names(kind: type[Any]) -> tuple[str, ...]:
     if dataclasses.is_dataclass(kind):
         return tuple(field.name for field in dataclasses.fields(kind))
     if issubclass(kind, msgspec.Struct):

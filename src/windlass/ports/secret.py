@@ -9,7 +9,7 @@ __all__ = ["SecretOperator", "SecretPort"]
 
 class SecretPort(Protocol):
     def read(self) -> str:
-        """The present value. Raises NotFound when none was set."""
+        """The present value. Raises SecretNotSet when none was set."""
         ...
 
 

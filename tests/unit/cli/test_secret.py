@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.cli.terminal import ENVIRONMENT, Run
 from windlass.cli.state import open_state
-from windlass.errors import NotFound
+from windlass.errors import SecretNotSet
 from windlass.model.secret import Secret
 from windlass.model.system import System
 
@@ -65,7 +65,7 @@ def test_what_cannot_be_set_is_refused(run: Run, desk: System, here: Path, name:
     result = run("secret", "set", "desk", name, stdin=stdin)
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", f"error: {said}\n")
     if (here / ".windlass").exists():
-        with pytest.raises(NotFound):
+        with pytest.raises(SecretNotSet):
             value(desk, here)
 
 

@@ -123,7 +123,7 @@ def test_no_subject_begins_another_header(attack: str) -> None:
     assert raised.value.errors[0].field == "subject"
 
 
-@pytest.mark.parametrize("subject", [*ENCODED, "=?utf-8?q?evil?=", "=?", "x" * 5000, "a b " * 1000, " x  y "])
+@pytest.mark.parametrize("subject", [*ENCODED, "=?utf-8?q?evil?=", "=?", "x" * 998, "a b " * 200, " x  y "])
 def test_a_subject_is_shown_as_it_was_written(subject: str) -> None:
     assert sent(mail(subject=subject))["Subject"] == subject
 
@@ -169,6 +169,9 @@ def test_no_address_begins_another_header(attack: str, form: str) -> None:
         "ann@" + "x." * 127 + "com",
         "a" * 65 + "@example.com",
         "=?utf-8?q?ann=40evil.com?=@example.com",
+        "(" * 400 + "ann@example.com",
+        '"' * 499,
+        "ann@" + "b." * 50_000,
     ],
 )
 def test_what_is_not_one_address_is_refused(text: str) -> None:
@@ -203,6 +206,8 @@ def test_what_is_one_address_is_taken(text: str) -> None:
         (mail(text="x" * (MAX_BYTES + 1)), "text"),
         (mail(text="ł" * (MAX_BYTES // 2)), "text"),
         (mail(sender="shop"), "sender"),
+        (mail(subject="x" * 999), "subject"),
+        (mail(to=("x" * 500 + " <a@b.de>",)), "to[0]"),
     ],
 )
 def test_what_cannot_be_sent_is_refused(given: Mail, field: str) -> None:

@@ -76,7 +76,7 @@ class EmbeddedSystem:
                 case Secret():
                     return EmbeddedSecret(resource, namespace, redactor)
                 case Mailer():
-                    return EmbeddedMailer(resource, namespace, smtp)
+                    return EmbeddedMailer(resource, namespace, smtp, arrived)
                 case Schedule():
                     return EmbeddedSchedule(resource, namespace)
                 case Api():

@@ -17,6 +17,7 @@ class EmbeddedIdempotency:
 
     def __init__(self, namespace: Namespace) -> None:
         self._store, self._clock = namespace.store, namespace.clock
+        self._marks: dict[tuple[str, str], int] = {}
         with self._store.write() as db:
             db.execute(
                 "create table if not exists idempotency (scope text not null, key text not null, "
@@ -27,6 +28,7 @@ class EmbeddedIdempotency:
 
     def begin(self, scope: str, key: str, fingerprint: bytes, lease: float) -> Fresh | Running | Seen:
         now = self._clock.now()
+        mark = self._store.mark()
         with self._store.write() as db:
             row = db.execute(
                 "select fingerprint, expires, status, headers, body from idempotency where scope = ? and key = ?",
@@ -37,6 +39,7 @@ class EmbeddedIdempotency:
                     "insert or replace into idempotency (scope, key, fingerprint, expires) values (?, ?, ?, ?)",
                     (scope, key, fingerprint, now + lease),
                 )
+                self._marks[scope, key] = mark
                 return Fresh()
         held, expires, status, headers, body = row
         if status is None:
@@ -45,7 +48,7 @@ class EmbeddedIdempotency:
         return Seen(held == fingerprint, Response(status, pairs, body))
 
     def finish(self, scope: str, key: str, response: Response, keep: float) -> None:
-        with self._store.write() as db:
+        with self._store.write(self._marks.pop((scope, key), None)) as db:
             db.execute(
                 "update idempotency set expires = ?, status = ?, headers = ?, body = ? where scope = ? and key = ?",
                 (
@@ -59,6 +62,7 @@ class EmbeddedIdempotency:
             )
 
     def abandon(self, scope: str, key: str) -> None:
+        self._marks.pop((scope, key), None)
         with self._store.write() as db:
             db.execute("delete from idempotency where scope = ? and key = ? and status is null", (scope, key))
 

@@ -62,9 +62,12 @@ def _check_number(value: Any, where: str) -> None:
     if isinstance(value, dict | list):
         for part in value.values() if isinstance(value, dict) else value:
             _check_number(part, where)
-    elif isinstance(value, int | float) and value:
-        if len(_digits(value)) > MAX_DIGITS or Decimal(str(value)).adjusted() not in _EXPONENTS:
-            raise InvalidItem(f"an item of {where} has a number that is too large or has too many digits: {value}")
+    elif (
+        isinstance(value, int | float)
+        and value
+        and (len(_digits(value)) > MAX_DIGITS or Decimal(str(value)).adjusted() not in _EXPONENTS)
+    ):
+        raise InvalidItem(f"an item of {where} has a number that is too large or has too many digits: {value}")
 
 
 def check_size(attributes: dict[str, Any], text: bytes, where: str) -> None:

@@ -128,6 +128,8 @@ class EmbeddedMailer:
                 "returning seq",
                 (lease, now + _TIMEOUT + 1, *self._key, now, room),
             ).fetchall()
+        if not rows:
+            self._store.flush()  # whoever claims nothing commits nothing, and other processes would wait for it
         return [Delivery(self, self._smtp, seq, lease) for (seq,) in sorted(rows)]
 
     def load(self, seq: int, lease: str) -> tuple[SentMail, tuple[str, ...] | None] | None:

@@ -142,8 +142,9 @@ class Pump:
                 due = source.due_at()
             if due is not None:
                 earliest = due if earliest is None else min(earliest, due)
-        if claimed:
-            self._store.flush()  # an attempt counts before it runs: a message that kills the process is found out
+        # An attempt counts before it runs, so that a message that kills the process is found out; and what a claim
+        # without work wrote (dead letters) must not keep the transaction open.
+        self._store.flush()
         for number, work in claimed:
             self._submit(number, work)
         return 60.0 if earliest is None else max(0.0, min(60.0, earliest - now))

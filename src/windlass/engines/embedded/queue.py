@@ -129,14 +129,19 @@ class EmbeddedQueue:
         """When the messages were sent that the retention ends now: they may be stored still, until housekeeping."""
         return now - self.model.retention.total_seconds()
 
-    def settle(self, messages: Sequence[Stored], failures: dict[str, str]) -> int:
+    def mark(self) -> int:
+        """To be taken before messages are handled, and given to `settle`."""
+        return self._store.mark()
+
+    def settle(self, messages: Sequence[Stored], failures: dict[str, str], since: int) -> int:
         """Deletes the handled messages, keeps the failed ones for their next attempt, or moves them to the
         dead-letter queue after the last; returns how many went there. A message that another consumer has
-        received since is left alone."""
+        received since is left alone. Raises EngineUnavailable when what the handler wrote after the mark `since` is
+        lost."""
         now = self._clock.now()
         dead = 0
         done = [(message.id, message.attempts) for message in messages if message.id not in failures]
-        with self._store.atomic() as db:
+        with self._store.atomic(since) as db:
             db.executemany(f"delete from {self._table} where id = ? and attempts = ?", done)  # noqa: S608
             for message in messages:
                 reason = failures.get(message.id)
@@ -234,6 +239,7 @@ class QueueWork:
         if chaos is not None and not fifo:
             chaos.shuffle(messages)
         deadline = time.monotonic() + self.timeout
+        mark = self._source.queue.mark()
         failures = self._source.dispatch.handle(messages, uuid.uuid4().hex, deadline)
         if chaos is not None and not fifo:
             again = [message for message in messages if chaos.random() < 0.25 and message.id not in failures]
@@ -241,7 +247,7 @@ class QueueWork:
                 self._source.dispatch.handle(again, uuid.uuid4().hex, deadline)
         if not self._expired:
             try:
-                self._source.queue.settle(self._messages, failures)
+                self._source.queue.settle(self._messages, failures, mark)
             except EngineUnavailable:
                 return  # they stay hidden until the visibility timeout, and come again
 

@@ -12,6 +12,7 @@ __all__ = ["Redactor"]
 _MASK = "***"
 _SHORTEST = 4
 _MOST_VALUES = 1000
+_LONG_LINE = 16
 
 _NAMES = r"(?i:passw(?:or)?d|passphrase|secret|api[_-]?key|(?:\b|access[_-]?|refresh[_-]?|id[_-]?|auth[_-]?)token)"
 # What looks like a secret, whatever its value; the group `kept` is what may stay. The parts are strict, so that
@@ -35,8 +36,9 @@ _HINTS = ("eyj", "bearer", "basic", "://", "passw", "passphrase", "secret", "key
 class Redactor:
     """Masks with `***` the values that it was told of, and what looks like a token or a password.
 
-    A value is masked as it is, and as JSON, a `repr` and a URL write it. One of fewer than 4 characters is not
-    masked by value: it would be found in half of all words. The newest 1,000 values are remembered.
+    A value is masked as it is, as JSON, a `repr` and a URL write it, and line by line where its lines are long. One
+    of fewer than 4 characters is not masked by value: it would be found in half of all words. The newest 1,000
+    values are remembered.
     """
 
     def __init__(self) -> None:
@@ -67,9 +69,11 @@ class Redactor:
 
 
 def _forms(value: str) -> set[str]:
-    """How `value` may be written."""
+    """How `value` may be written: also line by line, where it is a key in PEM form."""
+    lines = [line for line in value.splitlines() if len(line) >= _LONG_LINE]
     return {
         value,
+        *lines,
         json.dumps(value)[1:-1],
         json.dumps(value, ensure_ascii=False)[1:-1],
         repr(value)[1:-1],

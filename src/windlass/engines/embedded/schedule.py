@@ -59,7 +59,7 @@ class EmbeddedSchedule:
         with self._store.atomic() as db:
             following = self.next_at()
             if following is not None and following <= now:
-                latest = self._latest(following, now)
+                latest = self.model.latest(from_epoch(following), from_epoch(now)).timestamp()
                 after = self.model.next_after(from_epoch(max(now, latest)))
                 db.execute(
                     "update schedules set next_at = ? where system = ? and name = ?",
@@ -76,18 +76,14 @@ class EmbeddedSchedule:
             ).fetchall()
         return [Tick(row[0], datetime.fromtimestamp(row[1], UTC), row[2]) for row in rows]
 
-    def _latest(self, first: float, now: float) -> float:
-        latest = first
-        if self.model.every is not None:
-            period = self.model.every.total_seconds()
-            return first + (now - first) // period * period
-        while (after := self.model.next_after(from_epoch(latest))) is not None and after.timestamp() <= now:
-            latest = after.timestamp()
-        return latest
+    def mark(self) -> int:
+        """To be taken before a tick is handled, and given to `settle`."""
+        return self._store.mark()
 
-    def settle(self, tick: Tick, ok: bool) -> None:
-        """Ends a tick, or puts it off to its next attempt: after one minute, then twice as long each time."""
-        with self._store.write() as db:
+    def settle(self, tick: Tick, ok: bool, since: int | None = None) -> None:
+        """Ends a tick, or puts it off to its next attempt: after one minute, then twice as long each time. Raises
+        EngineUnavailable when what the handler wrote after the mark `since` is lost."""
+        with self._store.write(since) as db:
             if ok or tick.attempt > self.model.retries:
                 db.execute("delete from ticks where id = ?", (tick.id,))
             else:
@@ -128,15 +124,19 @@ class ScheduleWork:
 
     def run(self) -> None:
         deadline = time.monotonic() + self.timeout
+        mark = self._source.schedule.mark()
         ok = self._source.dispatch.handle(self._tick, uuid.uuid4().hex, deadline)
         if self._source.chaos is not None and ok and self._source.chaos.random() < 0.25:
             self._source.dispatch.handle(self._tick, uuid.uuid4().hex, deadline)
         if not self._expired:
             try:
-                self._source.schedule.settle(self._tick, ok)
+                self._source.schedule.settle(self._tick, ok, mark)
             except EngineUnavailable:
                 return  # it comes again when its lease ends
 
     def expire(self) -> None:
         self._expired = True
-        self._source.schedule.settle(self._tick, ok=False)
+        try:
+            self._source.schedule.settle(self._tick, ok=False)
+        except EngineUnavailable:
+            return  # it comes again when its lease ends

@@ -6,7 +6,7 @@ import secrets
 
 from windlass.engines.embedded.namespace import Namespace
 from windlass.engines.embedded.redact import Redactor
-from windlass.errors import InvalidItem, NotFound
+from windlass.errors import InvalidItem, SecretNotSet
 from windlass.model.secret import Secret
 
 __all__ = ["EmbeddedSecret"]
@@ -34,7 +34,7 @@ class EmbeddedSecret:
         # Not cached: what another process (the command line) has set counts at once.
         row = self._store.read_one("select value from secrets where system = ? and name = ?", self._key)
         if row is None:
-            raise NotFound(f"the secret {self.model.name!r} has no value")
+            raise SecretNotSet(f"the secret {self.model.name!r} has no value\n  fix: set it with `windlass secret set {self.model.system.name} {self.model.name}`")
         value = self._keyring.decrypt(self._purpose, row[0]).decode()
         self._known(value)
         return value

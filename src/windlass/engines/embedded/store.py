@@ -42,6 +42,7 @@ class Store:
         self._closed = False
         self._savepoint_depth = 0
         self._waiting: list[Committed] = []
+        self._losses = 0
         try:
             self._db = self._connect(path, durability)
         except sqlite3.DatabaseError as error:
@@ -74,36 +75,41 @@ class Store:
     def read(self, sql: str, parameters: Parameters = ()) -> list[Row]:
         """All rows of a SELECT."""
         with self._lock:
+            self._check_open()
             try:
                 rows: list[Row] = self._db.execute(sql, parameters).fetchall()
                 return rows
-            except sqlite3.OperationalError as error:
-                raise self._unavailable(error) from error
+            except sqlite3.DatabaseError as error:
+                raise self._fault(error) from error
 
     def read_one(self, sql: str, parameters: Parameters = ()) -> Row | None:
         """The first row of a SELECT, None when there is none."""
         with self._lock:
+            self._check_open()
             try:
                 row: Row | None = self._db.execute(sql, parameters).fetchone()
                 return row
-            except sqlite3.OperationalError as error:
-                raise self._unavailable(error) from error
+            except sqlite3.DatabaseError as error:
+                raise self._fault(error) from error
 
     @contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
+    def write(self, since: int | None = None) -> Iterator[sqlite3.Connection]:
         """The connection inside the open transaction, to execute one statement, or several of which the last can
-        fail. For several that stand or fall together use `atomic`."""
+        fail. For several that stand or fall together use `atomic`. With `since`, a `mark`, raises EngineUnavailable
+        when something was lost after it: what is written then would stand without what it rests on."""
         with self._lock:
+            self._check_nothing_lost(since)
             try:
                 self._begin()
                 yield self._db
-            except sqlite3.OperationalError as error:
-                raise self._unavailable(error) from error
+            except sqlite3.DatabaseError as error:
+                raise self._fault(error) from error
 
     @contextmanager
-    def atomic(self) -> Iterator[sqlite3.Connection]:
+    def atomic(self, since: int | None = None) -> Iterator[sqlite3.Connection]:
         """Like `write`, but what the block executed is undone when it raises."""
         with self._lock:
+            self._check_nothing_lost(since)
             try:
                 self._begin()
                 name = f"s{self._savepoint_depth}"
@@ -119,13 +125,16 @@ class Store:
                     self._savepoint_depth -= 1
                     if self._db.in_transaction:
                         self._db.execute(f"release {name}")
-            except sqlite3.OperationalError as error:
-                raise self._unavailable(error) from error
+            except sqlite3.DatabaseError as error:
+                raise self._fault(error) from error
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EngineUnavailable("the engine is stopping")
 
     def _begin(self) -> None:
         if not self._open:
-            if self._closed:
-                raise EngineUnavailable("the engine is stopping")
+            self._check_open()
             self._db.execute("begin immediate")
             self._open = True
 
@@ -152,8 +161,9 @@ class Store:
                 return
             try:
                 self._db.execute("commit")
-            except sqlite3.OperationalError as cause:
+            except sqlite3.DatabaseError as cause:
                 error = EngineUnavailable(f"the state cannot be written now: {cause}")
+                self._losses += 1
                 if self._db.in_transaction:
                     self._db.execute("rollback")
             calls = self._ended()
@@ -162,14 +172,30 @@ class Store:
         if error is not None:
             raise error
 
-    def after_commit(self, call: Committed) -> None:
-        """Calls `call(None)` when all that was executed so far is durable, or `call(error)` when that failed and
-        nothing of it is stored. It must be quick and not raise; it may run on any thread, or at once."""
+    def mark(self) -> int:
+        """Taken before a piece of work, and given when it ends: so the store knows whether something that was
+        executed meanwhile, by whomever, was lost before it was durable."""
+        return self._losses
+
+    def after_commit(self, call: Committed, since: int | None = None) -> None:
+        """Calls `call(None)` when all that was executed so far is durable, or `call(error)` when that failed, or
+        something was lost since the mark `since`. It must be quick and not raise; it may run on any thread, or at
+        once."""
         with self._lock:
-            if self._open:
-                self._waiting.append(call)
-                return
-        call(None)
+            try:
+                self._check_nothing_lost(since)
+            except EngineUnavailable as error:
+                lost: EngineUnavailable | None = error
+            else:
+                lost = None
+                if self._open:
+                    self._waiting.append(call)
+                    return
+        call(lost)
+
+    def _check_nothing_lost(self, since: int | None) -> None:
+        if since is not None and since != self._losses:
+            raise EngineUnavailable("the state could not be written, and something that this rests on is lost")
 
     def _ended(self) -> list[Committed]:
         """The open transaction has ended; returns who waits for that."""
@@ -177,10 +203,15 @@ class Store:
         calls, self._waiting = self._waiting, []
         return calls
 
-    def _unavailable(self, cause: sqlite3.OperationalError) -> EngineUnavailable:
-        error = EngineUnavailable(f"the state cannot be read or written now: {cause}")
+    def _fault(self, cause: sqlite3.DatabaseError) -> Exception:
+        """What to raise for an error of SQLite: a fault of the disk or the file, or the caller's own."""
         # A full disk or an I/O error ends the transaction by itself: what it held is gone, so tell those who wait.
-        if self._open and not self._db.in_transaction:
+        lost = self._open and not self._db.in_transaction
+        if not lost and not isinstance(cause, sqlite3.OperationalError) and type(cause) is not sqlite3.DatabaseError:
+            return cause
+        error = EngineUnavailable(f"the state cannot be read or written now: {cause}")
+        if lost:
+            self._losses += 1
             for call in self._ended():
                 call(error)
         return error

@@ -40,7 +40,7 @@ allows a small leeway). Expiry has no leeway."""
 _SCOPE = "aws.cognito.signin.user.admin"
 
 # Header, payload, and the 2048 bits of a signature. The last of the signature's 342 characters carries two bits;
-# were its other four not held to zero, sixteen texts would be the same token (to PyJWT before 2.12 they are).
+# were its other four not held to zero, sixteen texts would be the same token (to older versions of PyJWT they are).
 _FORM = re.compile(r"[A-Za-z0-9_-]{2,}\.[A-Za-z0-9_-]{2,}\.[A-Za-z0-9_-]{341}[AQgw]", re.ASCII)
 
 _UNCHECKED: Any = {f"verify_{claim}": False for claim in ("aud", "exp", "iat", "iss", "jti", "nbf", "sub")}

@@ -18,6 +18,7 @@ from file_sla_collector.config import (
     load,
     parse,
 )
+from hypothesis_settings import fixed_examples
 
 FILE = Path("/etc/collector/folders.toml")
 MINIMAL = {"folders": [{"path": "/data/in", "sla": "20m"}]}
@@ -131,7 +132,8 @@ def test_an_error_names_file_and_key(table: dict[str, Any], key: str, says: str)
         ("recursive", "yes", "true or false"),
         ("pattern", [], "no file would be checked"),
         ("pattern", [""], "must be a glob"),
-        ("name", "x" * 1025, "1025 characters"),
+        ("name", "x" * 1001, "at most 1000 bytes"),
+        ("name", "\u00e9" * 501, "at most 1000 bytes"),
         ("name", "a\nb", "control characters"),
     ],
 )
@@ -154,6 +156,13 @@ def test_a_folder_listed_twice_is_an_error_however_it_is_written(tmp_path: Path)
         }
         with pytest.raises(ConfigError, match=r"folders\[1\]\.path: .* listed already, as folders\[0\]"):
             parse(table, FILE)
+
+
+def test_a_long_path_needs_a_name_of_its_own() -> None:
+    long = "/data" + "/folder" * 200
+    with pytest.raises(ConfigError, match=r"folders\[0\]\.name: must be given"):
+        one(path=long)
+    assert one(path=long, name="long").folders[0].name == "long"
 
 
 def test_two_folders_of_one_name_are_an_error() -> None:
@@ -205,11 +214,13 @@ def test_an_unknown_home_is_left_to_the_scan() -> None:
     assert one(path="~nobody-of-that-name/in").folders[0].path.name == "in"
 
 
+@fixed_examples
 @given(st.integers(20, 1440))
 def test_every_sla_within_the_bounds_is_taken(minutes: int) -> None:
     assert one(sla=minutes).folders[0].sla_minutes == one(sla=f"{minutes}m").folders[0].sla_minutes == minutes
 
 
+@fixed_examples
 @given(st.integers(0, 400), st.integers(0, 400), st.integers(0, 400), st.integers(0, 400))
 def test_a_duration_is_the_sum_of_its_parts(days: int, hours: int, minutes: int, seconds: int) -> None:
     expected = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from file_sla_collector.report import MAX_BODY_BYTES, Post, encode, split
 from file_sla_collector.scan import Breach, LateFile
 from hand_clock import START
+from hypothesis_settings import fixed_examples
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)
 FILES = st.builds(LateFile, NAMES, st.datetimes(timezones=st.just(START.tzinfo)))
@@ -36,6 +37,7 @@ def test_no_breach_is_no_post() -> None:
     assert list(split([])) == []
 
 
+@fixed_examples
 @given(BREACHES, st.integers(700, 3000), st.integers(1, 20), st.integers(1, 5))
 def test_splitting_keeps_every_file_in_order_and_every_bound(
     breaches: list[Breach], max_bytes: int, max_files: int, max_entries: int
@@ -50,6 +52,7 @@ def test_splitting_keeps_every_file_in_order_and_every_bound(
         assert all(breach.files for breach in post.breaches)
 
 
+@fixed_examples
 @given(BREACHES)
 def test_what_fits_is_one_post(breaches: list[Breach]) -> None:
     assert list(split(breaches)) == ([Post(tuple(breaches))] if breaches else [])
@@ -80,6 +83,7 @@ def test_one_file_above_the_bound_is_an_error_not_a_loss() -> None:
         list(split([Breach("in", 20, (LateFile("x" * 500, START),))], max_bytes=300))
 
 
+@fixed_examples
 @given(BREACHES)
 def test_encoding_is_the_same_again_after_reading_back(breaches: list[Breach]) -> None:
     body = encode(Post(tuple(breaches)).payload())

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from file_sla_collector.retry import RetryPolicy, parse_retry_after
+from hypothesis_settings import fixed_examples
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -21,6 +22,7 @@ def test_the_bound_doubles_up_to_the_cap() -> None:
     assert [policy.wait(failures, draw=longest) for failures in range(1, 6)] == [0.5, 1, 2, 3, 3]
 
 
+@fixed_examples
 @given(st.integers(1, 10_000), st.one_of(st.none(), st.floats(0, 1e6)))
 def test_a_wait_is_never_shorter_than_asked_nor_longer_than_that_and_the_cap(
     failures: int, retry_after: float | None
@@ -50,6 +52,7 @@ def test_reading_retry_after(value: str | None, seconds: float | None) -> None:
     assert parse_retry_after(value, NOW) == seconds
 
 
+@fixed_examples
 @given(st.text(st.characters(max_codepoint=255), max_size=40))
 def test_no_header_breaks_the_reading(value: str) -> None:
     seconds = parse_retry_after(value, NOW)

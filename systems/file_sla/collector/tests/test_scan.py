@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from aged_file import AgedFile
 from file_sla_collector.config import Folder
-from file_sla_collector.paths import identity, printable
+from file_sla_collector.paths import LONGEST_NAME, identity, printable, shortened
 from file_sla_collector.scan import MOST_UNREADABLE, created_at, scan
 from hand_clock import START
+from hypothesis_settings import fixed_examples
 
 HOUR = timedelta(hours=1)
 
@@ -237,6 +238,24 @@ def test_a_name_that_is_text_stays_as_it_is() -> None:
     assert printable("é日本🙂") == "é日本🙂"
 
 
+def test_a_long_name_is_shortened_and_stays_one_of_a_kind(tmp_path: Path, aged: AgedFile) -> None:
+    deep = tmp_path.joinpath(*["d" * 200] * 6)
+    for name in ("1" + "x" * 200, "2" + "x" * 200):
+        aged(deep / name, 600)
+    first, second = late(watch(tmp_path))
+    assert first != second
+    assert max(len(first), len(second)) <= LONGEST_NAME
+    assert first.startswith("d" * 200 + "/")
+    assert first.endswith("x" * 200)
+
+
+@fixed_examples
+@given(st.text(max_size=3000))
+def test_no_name_is_longer_than_the_api_takes(name: str) -> None:
+    assert len(shortened(name)) <= LONGEST_NAME
+    assert shortened(name) == name or len(name) > LONGEST_NAME
+
+
 def test_a_deep_tree_is_walked(tmp_path: Path, aged: AgedFile) -> None:
     aged(tmp_path.joinpath(*["d"] * 200, "old"), 600)
     assert late(watch(tmp_path)) == ["d/" * 200 + "old"]
@@ -270,6 +289,7 @@ def test_the_creation_time_counts_where_there_is_one() -> None:
     assert created_at(Times(), "linux") == at(5)
 
 
+@fixed_examples
 @given(st.integers(-(2**62), 2**62))
 def test_a_time_beyond_the_calendar_becomes_its_end(seconds: int) -> None:
     created = created_at(Times(seconds * 1_000_000_000), "linux")

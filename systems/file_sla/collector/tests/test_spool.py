@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import file_sla_collector
@@ -24,6 +24,7 @@ from file_sla_collector.spool import (
     SpoolInUseError,
     write_whole,
 )
+from hypothesis_settings import few_examples
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 PAYLOADS = st.lists(st.dictionaries(TEXT, st.one_of(TEXT, st.integers(), st.lists(TEXT))), max_size=6)
@@ -39,7 +40,7 @@ def waiting(spool: Spool) -> list[Pending]:
     return [post for post in posts if isinstance(post, Pending)]
 
 
-@settings(max_examples=20)
+@few_examples
 @given(PAYLOADS)
 def test_what_goes_in_comes_back_in_order_with_key_and_bytes(
     tmp_path_factory: pytest.TempPathFactory, payloads: list[dict[str, Any]]
@@ -53,7 +54,7 @@ def test_what_goes_in_comes_back_in_order_with_key_and_bytes(
         assert len({post.key for post in added}) == len(added) == len(spool)
 
 
-@settings(max_examples=20)
+@few_examples
 @given(st.lists(st.booleans(), max_size=12))
 def test_order_is_kept_through_sending_and_reopening(
     tmp_path_factory: pytest.TempPathFactory, steps: list[bool]

@@ -2,9 +2,10 @@
 
 import base64
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from argon2 import PasswordHasher
 
@@ -24,6 +25,28 @@ CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 def declared(system: str = "todos", name: str = "users", **options: Any) -> UserPool:
     """A pool's declaration, with two groups unless `options` say otherwise."""
     return System(system).user_pool(name, **{"groups": ["admins", "readers"], **options})
+
+
+class Interrupted(PasswordHasher):
+    """A hasher during whose work something else happens, once."""
+
+    def __init__(self) -> None:
+        super().__init__(time_cost=1, memory_cost=8, parallelism=1)
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def verify(self, hash: str | bytes, password: str | bytes) -> Literal[True]:
+        right = super().verify(hash, password)
+        self._interrupt()
+        return right
+
+    def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
+        hashed = super().hash(password, salt=salt)
+        self._interrupt()
+        return hashed
+
+    def _interrupt(self) -> None:
+        meanwhile, self.meanwhile = self.meanwhile, lambda: None
+        meanwhile()
 
 
 class PoolWorld:

@@ -278,9 +278,31 @@ def test_a_claimed_mail_is_not_claimed_again(namespace: Namespace, clock: Manual
     assert len(mailer.claim(clock.now(), 2)) == 2
     assert len(mailer.claim(clock.now(), 2)) == 1
     assert mailer.claim(clock.now(), 2) == []
+    assert not namespace.store.dirty  # it would lock other processes out
     due = mailer.due_at()
     assert due is not None
     assert due > clock.now() + Delivery.timeout
+
+
+def test_two_processes_share_the_work(tmp_path: Path, clock: ManualClock, peer: SmtpPeer) -> None:
+    worlds = [Namespace(tmp_path, clock=clock) for _ in range(2)]
+    mailers = []
+    for world in worlds:
+        mailers.append(connected(world, peer))
+        world.store.flush()
+    for number in range(6):
+        mailers[0].send(mail(subject=str(number)))
+    worlds[0].store.flush()
+    works: list[Delivery] = []
+    for mailer, world in zip(mailers * 2, worlds * 2, strict=True):
+        works += mailer.claim(clock.now(), 2)
+        world.store.flush()
+    for work in works:
+        work.run()
+    assert len(works) == len(peer.taken) == 6
+    assert {found.state for found in mailers[1].list()} == {"sent"}
+    for world in worlds:
+        world.close()
 
 
 def test_a_mail_whose_process_died_goes_out_later(namespace: Namespace, clock: ManualClock, peer: SmtpPeer) -> None:

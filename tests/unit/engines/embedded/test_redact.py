@@ -74,6 +74,12 @@ def test_a_short_value_is_not_masked_by_value() -> None:
     assert redactor.mask("abcdef") == "abcdef"
 
 
+def test_a_value_of_many_lines_is_masked_line_by_line() -> None:
+    redactor = Redactor()
+    redactor.add("-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIDRo\nend\n")
+    assert redactor.mask("> MC4CAQAwBQYDK2VwBCIEIDRo\n> end") == "> ***\n> end"
+
+
 def test_the_newest_values_are_remembered() -> None:
     redactor = Redactor()
     for number in range(1500):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from windlass.engines.embedded.namespace import Namespace
 from windlass.engines.embedded.redact import Redactor
 from windlass.engines.embedded.secret import EmbeddedSecret
-from windlass.errors import InvalidItem, InvalidState, NotFound
+from windlass.errors import InvalidItem, InvalidState, SecretNotSet
 from windlass.model.secret import Secret
 from windlass.model.system import System
 from windlass.ports.clock import ManualClock
@@ -31,7 +31,7 @@ def declared(name: str = "smtp_password", *, system: str = "shop", generate: int
 def test_it_keeps_the_last_value(namespace: Namespace) -> None:
     secret: SecretOperator = EmbeddedSecret(declared(), namespace)
     assert not secret.is_set()
-    with pytest.raises(NotFound, match="'smtp_password' has no value"):
+    with pytest.raises(SecretNotSet, match="'smtp_password' has no value"):
         secret.read()
     secret.write("hunter2")
     secret.write("łąka 🌾")

@@ -41,7 +41,7 @@ DEFAULT_IGNORE = (
 DEFAULT_SPOOL_POSTS = 10_000
 DEFAULT_SPOOL_MIB = 256
 
-_TOP_KEYS = frozenset(
+TOP_KEYS = frozenset(
     {
         "folders",
         "url",
@@ -54,11 +54,12 @@ _TOP_KEYS = frozenset(
         "ignore",
     }
 )
-_FOLDER_KEYS = frozenset({"path", "sla", "name", "recursive", "pattern", "ignore", "archive"})
+FOLDER_KEYS = frozenset({"path", "sla", "name", "recursive", "pattern", "ignore", "archive"})
 _UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _DURATION = re.compile(r"(?:[0-9]{1,9}[dhms])+", re.ASCII)
 _UNUSABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-_LONGEST_NAME = 1024
+# The API takes no longer one: the name is a key of its index.
+LONGEST_NAME_BYTES = 1000
 
 
 class ConfigError(Exception):
@@ -130,7 +131,7 @@ def parse(table: Mapping[str, Any], file: Path) -> Config:
 
     Raises ConfigError.
     """
-    top = _Section(file, "", table, _TOP_KEYS)
+    top = _Section(file, "", table, TOP_KEYS)
     base = file.absolute().parent
     entries = top.required("folders")
     if not isinstance(entries, list) or not entries:
@@ -193,17 +194,19 @@ def _folder(
     where = f"folders[{index}]"
     if not isinstance(entry, dict):
         raise ConfigError(f"{file}: {where}: must be a table with path and sla")
-    section = _Section(file, where, entry, _FOLDER_KEYS)
+    section = _Section(file, where, entry, FOLDER_KEYS)
     section.required("path")
     given = section.text("path") or ""
     path = _path(given, base)
     name = section.text("name")
-    if name is not None and len(name) > _LONGEST_NAME:
-        section.fail("name", f"has {len(name)} characters; at most {_LONGEST_NAME} are allowed")
+    if name is None:
+        name = printable(str(path))
+    if len(name.encode("utf-8")) > LONGEST_NAME_BYTES:
+        section.fail("name", f"must be given, and have at most {LONGEST_NAME_BYTES} bytes of UTF-8")
     return Folder(
         path=path,
         sla=section.sla(),
-        name=name if name is not None else printable(str(path)),
+        name=name,
         recursive=section.flag("recursive", default=True),
         pattern=section.globs("pattern", ("*",)),
         ignore=section.globs("ignore", ignore),

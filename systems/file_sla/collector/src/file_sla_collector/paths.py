@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -13,6 +14,20 @@ def identity(path: Path) -> str:
     except (OSError, RuntimeError):
         resolved = path.absolute()
     return os.path.normcase(resolved)
+
+
+# The API takes no longer file name, and would refuse the whole post for one.
+LONGEST_NAME = 1024
+
+_KEPT_OF_EACH_END = 500
+
+
+def shortened(name: str) -> str:
+    """A name of at most `LONGEST_NAME` characters: of a longer one both ends, and a digest between."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode("utf-8")).hexdigest()[:16]
+    return f"{name[:_KEPT_OF_EACH_END]}...{digest}...{name[-_KEPT_OF_EACH_END:]}"
 
 
 def printable(name: str) -> str:

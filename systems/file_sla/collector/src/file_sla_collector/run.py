@@ -12,7 +12,7 @@ from file_sla_collector.memory import Memory
 from file_sla_collector.outcome import Outcome, SetAside
 from file_sla_collector.paths import identity
 from file_sla_collector.report import Post, split
-from file_sla_collector.scan import Breach, ListFolder, scan
+from file_sla_collector.scan import Breach, scan
 from file_sla_collector.spool import Corrupt, Spool, SpoolError, write_whole
 
 
@@ -30,14 +30,12 @@ class Collector:
         clock: Clock,
         *,
         report_again: timedelta = timedelta(0),
-        list_folder: ListFolder | None = None,
     ) -> None:
         self._folders = folders
         self._spool = spool
         self._client = client
         self._clock = clock
         self._memory = Memory(spool.folder / "reported.json", report_again, write_whole)
-        self._list_folder = list_folder
 
     def run(self) -> Outcome:
         """Look at every folder once and send whatever the spool holds, this run's reports last.
@@ -73,10 +71,7 @@ class Collector:
         listed = frozenset(identity(place) for place in places)
         found: list[Breach] = []
         for folder in self._folders:
-            if self._list_folder is None:
-                seen = scan(folder, now, listed=listed)
-            else:
-                seen = scan(folder, now, listed=listed, list_folder=self._list_folder)
+            seen = scan(folder, now, listed=listed)
             outcome.folders += 1
             outcome.checked += seen.checked
             outcome.unreadable += seen.unreadable

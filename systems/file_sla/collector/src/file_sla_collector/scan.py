@@ -21,7 +21,7 @@ from pathlib import PurePath
 from typing import Any, Protocol
 
 from file_sla_collector.config import Folder
-from file_sla_collector.paths import identity, printable
+from file_sla_collector.paths import identity, printable, shortened
 
 # So many unreadable paths of one folder are told one by one; of the others, how many there are.
 MOST_UNREADABLE = 100
@@ -43,7 +43,10 @@ class Times(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LateFile:
-    """A file older than its folder's SLA. `filename` is relative to the folder, its parts joined by `/`."""
+    """A file older than its folder's SLA.
+
+    `filename` is relative to the folder, its parts joined by `/`, as `printable` and `shortened` make it.
+    """
 
     filename: str
     created: datetime
@@ -169,7 +172,7 @@ class _Looking:
         created = created_at(entry.stat(follow_symlinks=False))
         self.checked += 1
         if created < self._latest:
-            self.late.append(LateFile(printable((inside / entry.name).as_posix()), created))
+            self.late.append(LateFile(shortened(printable((inside / entry.name).as_posix())), created))
 
     def _to_enter(self, entry: os.DirEntry[str], inside: PurePath) -> bool:
         if not self._folder.recursive or not entry.is_dir(follow_symlinks=False) or _is_junction(entry):
