@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import date as Day
-from datetime import timedelta
 from typing import Annotated
 
 import msgspec
@@ -89,6 +88,7 @@ class Summary(msgspec.Struct, rename={"first": "from", "last": "to"}):
     by_day: list[DayCount]
 
 
+Day = datetime.date
 FromDay = Annotated[Day | None, QueryName("from")]
 
 
@@ -140,9 +140,7 @@ def _store(breach: Breach) -> None:
     try:
         transact(
             errors.to_put(breach, if_absent=True),
-            counts.to_update(
-                start.Month, day_folder, add={"Breaches": 1, "Files": len(breach.Files)}, default=start
-            ),
+            counts.to_update(start.Month, day_folder, add={"Breaches": 1, "Files": len(breach.Files)}, default=start),
         )
     except TransactionConflict as error:
         if error.reasons[0] is None:
@@ -175,9 +173,7 @@ def _of_folder(folder: str, first: Day | None, last: Day | None, limit: int, aft
     high = "9" if last is None else f"{last}T23:59:59.999999Z"
     if low > high:
         raise BadRequest("from is after to", field="query.from")
-    page = errors.index("by_folder").query(
-        folder, sort=between(low, high), limit=limit, descending=True, after=after
-    )
+    page = errors.index("by_folder").query(folder, sort=between(low, high), limit=limit, descending=True, after=after)
     return Found(page.items, page.next)
 
 
@@ -185,17 +181,16 @@ def _of_days(first: Day, last: Day, limit: int, after: str | None) -> Found:
     """Day after day, from the last to the first. The cursor names the day that was reached."""
     scope = f"{first}/{last}"
     days = list(_days(first, last))
-    day, inner = days[-1], None
+    inner = None
     if after is not None:
         position = read_cursor(scope, after)
-        day, inner = position["day"], position["after"]
+        inner = position["after"]
+        days = days[: days.index(position["day"]) + 1]
     found: list[Breach] = []
-    for day in reversed(days[: days.index(day) + 1]):
+    for day in reversed(days):
         if len(found) == limit:
             return Found(found, make_cursor(scope, {"day": day, "after": None}))
-        page: Page[Breach] = errors.index("by_day").query(
-            day, limit=limit - len(found), descending=True, after=inner
-        )
+        page: Page[Breach] = errors.index("by_day").query(day, limit=limit - len(found), descending=True, after=inner)
         found += page.items
         if page.next is not None:
             return Found(found, make_cursor(scope, {"day": day, "after": page.next}))
@@ -209,7 +204,7 @@ def _days(first: Day, last: Day) -> Iterator[str]:
     count = (last - first).days + 1
     if count > MOST_DAYS:
         raise BadRequest(f"from and to span {count} days; the most is {MOST_DAYS}", field="query.from")
-    return (str(first + timedelta(days=number)) for number in range(count))
+    return (str(first + datetime.timedelta(days=number)) for number in range(count))
 
 
 @api.get("/summary", roles=["viewer"], uses=[counts.query])

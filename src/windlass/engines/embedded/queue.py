@@ -133,7 +133,7 @@ class EmbeddedQueue:
         """To be taken before messages are handled, and given to `settle`."""
         return self._store.mark()
 
-    def settle(self, messages: Sequence[Stored], failures: dict[str, str], since: int) -> int:
+    def settle(self, messages: Sequence[Stored], failures: dict[str, str], since: int | None = None) -> int:
         """Deletes the handled messages, keeps the failed ones for their next attempt, or moves them to the
         dead-letter queue after the last; returns how many went there. A message that another consumer has
         received since is left alone. Raises EngineUnavailable when what the handler wrote after the mark `since` is

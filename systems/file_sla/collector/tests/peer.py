@@ -4,19 +4,55 @@ from __future__ import annotations
 
 import json
 import ssl
+import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
 USERNAME = "collector@example.com"
 PASSWORD = "correct horse"
-CERTIFICATE = Path(__file__).parent / "tls" / "loopback.pem"
+
+_FOLDER = tempfile.TemporaryDirectory(prefix="collector-tls-")
+
+
+@cache
+def certificate() -> Path:
+    """A file with a new key and its self-signed certificate for 127.0.0.1, removed when the tests end."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    today = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(today - timedelta(days=1))
+        .not_valid_after(today + timedelta(days=2))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = Path(_FOLDER.name) / "loopback.pem"
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + secret)
+    return path
+
 
 # What a peer does instead of what the contract says, once.
 Fault = Callable[["Handler"], None]
@@ -103,9 +139,7 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self, status: int, fields: object, **headers: str) -> None:
         content = json.dumps(fields).encode()
         kind = "application/json" if status < 400 else "application/problem+json"
-        self.raw(
-            status, content, {"Content-Type": kind} | {k.replace("_", "-"): v for k, v in headers.items()}
-        )
+        self.raw(status, content, {"Content-Type": kind} | {k.replace("_", "-"): v for k, v in headers.items()})
 
     def raw(self, status: int, content: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
@@ -129,7 +163,7 @@ class Peer:
         self._server.daemon_threads = False
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(CERTIFICATE)
+            context.load_cert_chain(certificate())
             self._server.socket = context.wrap_socket(
                 self._server.socket, server_side=True, do_handshake_on_connect=False
             )

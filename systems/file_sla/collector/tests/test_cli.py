@@ -32,9 +32,7 @@ def config(tmp_path: Path) -> Path:
     return file
 
 
-def start(
-    arguments: Sequence[str | Path], environment: dict[str, str] = ENVIRONMENT
-) -> subprocess.Popen[str]:
+def start(arguments: Sequence[str | Path], environment: dict[str, str] = ENVIRONMENT) -> subprocess.Popen[str]:
     """The command as a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-m", "file_sla_collector", *arguments],
@@ -52,9 +50,7 @@ def printed(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return fields
 
 
-def test_one_run_with_json(
-    config: Path, peer: Peer, aged: AgedFile, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_one_run_with_json(config: Path, peer: Peer, aged: AgedFile, capsys: pytest.CaptureFixture[str]) -> None:
     aged(config.parent / "in" / "a.csv", 10**6)
     code = main(["--config", str(config), "--url", peer.url, "--json"], environment=ENVIRONMENT)
     assert code == 0
@@ -64,9 +60,7 @@ def test_one_run_with_json(
     assert (config.parent / "folders.spool" / "pending").is_dir()
 
 
-def test_one_run_in_words(
-    config: Path, peer: Peer, aged: AgedFile, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_one_run_in_words(config: Path, peer: Peer, aged: AgedFile, capsys: pytest.CaptureFixture[str]) -> None:
     aged(config.parent / "in" / "a.csv", 10**6)
     with config.open("a") as file:
         file.write('[[folders]]\npath = "no\u2028ne"\nsla = 20\n')
@@ -119,9 +113,7 @@ def test_what_cannot_be_used_is_exit_code_2(
         ["--config", "x", "--timeout", "soon"],
     ],
 )
-def test_a_wrong_command_line_is_exit_code_2(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_wrong_command_line_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(arguments, environment={})
     assert caught.value.code == 2
@@ -161,9 +153,7 @@ def test_the_password_appears_nowhere(
     assert all(secret.encode() not in file.read_bytes() for file in files)
 
 
-def test_an_open_password_file_is_warned_of(
-    config: Path, peer: Peer, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_open_password_file_is_warned_of(config: Path, peer: Peer, capsys: pytest.CaptureFixture[str]) -> None:
     file = config.parent / "password"
     file.write_text(PASSWORD)
     file.chmod(0o644)

@@ -73,9 +73,7 @@ def test_everything_that_a_file_may_say() -> None:
     assert config.spool == FILE.absolute().parent / "state" / "spool"
 
 
-@pytest.mark.parametrize(
-    ("given_sla", "minutes"), [("20m", 20), (20, 20), ("2h", 120), ("1h30m", 90), ("1d", 1440)]
-)
+@pytest.mark.parametrize(("given_sla", "minutes"), [("20m", 20), (20, 20), ("2h", 120), ("1h30m", 90), ("1d", 1440)])
 def test_ways_to_write_an_sla(given_sla: str | int, minutes: int) -> None:
     assert one(sla=given_sla).folders[0].sla_minutes == minutes
 

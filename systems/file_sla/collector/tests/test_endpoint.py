@@ -18,7 +18,7 @@ from file_sla_collector.endpoint import (
     find_proxy,
     is_loopback,
 )
-from peer import CERTIFICATE, Fault, Peer, close_mid_body, drip, hang_up, hold, late, not_http, status, text
+from peer import Fault, Peer, certificate, close_mid_body, drip, hang_up, hold, late, not_http, status, text
 
 SHORT = 0.15
 
@@ -163,7 +163,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused_for_good() -> None:
 
 
 def test_a_certificate_for_another_host_is_refused() -> None:
-    trusted = ssl.create_default_context(cafile=CERTIFICATE)
+    trusted = ssl.create_default_context(cafile=certificate())
     with Peer(tls=True) as peer:
         with pytest.raises(ExchangeError, match="certificate verify failed"):
             exchange(f"https://localhost:{peer.port}/", tls=trusted)
@@ -171,13 +171,13 @@ def test_a_certificate_for_another_host_is_refused() -> None:
 
 
 def test_a_certificate_that_is_vouched_for_is_taken() -> None:
-    trusted = ssl.create_default_context(cafile=CERTIFICATE)
+    trusted = ssl.create_default_context(cafile=certificate())
     with Peer(tls=True) as peer:
         assert exchange(peer.url, tls=trusted).status == 400
 
 
 def test_over_tls_too_a_slow_server_is_left_in_time() -> None:
-    trusted = ssl.create_default_context(cafile=CERTIFICATE)
+    trusted = ssl.create_default_context(cafile=certificate())
     with Peer(tls=True) as peer:
         peer.fault("/auth", drip(b"HTTP/1.1 200 OK\r\n\r\n", b"x"))
         with pytest.raises(ExchangeError, match="no whole answer"):
@@ -235,9 +235,7 @@ def test_https_through_a_proxy_asks_for_a_tunnel_and_sends_nothing_without(peer:
     assert peer.state.received == []
 
 
-@pytest.mark.parametrize(
-    "proxy", ["socks5://127.0.0.1:1", "http://u:p@127.0.0.1:1", "http://:80", "http://h:x"]
-)
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "http://u:p@127.0.0.1:1", "http://:80", "http://h:x"])
 def test_proxies_that_cannot_be_used(proxy: str) -> None:
     with pytest.raises(ConfigError, match="the proxy in the environment"):
         Line(Endpoint.parse("https://api.example.test/"), proxy=proxy)

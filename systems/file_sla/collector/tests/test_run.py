@@ -37,9 +37,7 @@ class Site:
 
     def run(self) -> Outcome:
         line = Line(Endpoint.parse(self.peer.url), limit=5)
-        client = Client(
-            line, lambda: Credentials(USERNAME, self.password), self.clock, policy=RetryPolicy(attempts=2)
-        )
+        client = Client(line, lambda: Credentials(USERNAME, self.password), self.clock, policy=RetryPolicy(attempts=2))
         with Spool(self.root / "spool", max_posts=self.max_posts, max_bytes=10_000_000) as spool:
             return Collector(self.folders, spool, client, self.clock, report_again=self.report_again).run()
 

@@ -227,9 +227,7 @@ def test_names_that_are_no_text_become_text(tmp_path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY))
         os.utime(path, (1, 1))
     found = late(watch(tmp_path))
-    assert sorted(found) == sorted(
-        [r"caf\xe9.csv", "日本\n語.csv", 'q"uo\\te', "\x1b[31m.csv", r"\xed\xa0\x80"]
-    )
+    assert sorted(found) == sorted([r"caf\xe9.csv", "日本\n語.csv", 'q"uo\\te', "\x1b[31m.csv", r"\xed\xa0\x80"])
     for text in found:
         assert text.encode("utf-8")
 

@@ -106,9 +106,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
-def test_a_damaged_file_is_moved_aside_and_blocks_nothing(
-    tmp_path: Path, damage: Callable[[bytes], bytes]
-) -> None:
+def test_a_damaged_file_is_moved_aside_and_blocks_nothing(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     with open_spool(tmp_path) as spool:
         first, second = spool.add({"n": 1}), spool.add({"n": 2})
     file = tmp_path / "pending" / first.name

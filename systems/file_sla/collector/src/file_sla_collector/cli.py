@@ -259,14 +259,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--url", metavar="URL", help="base URL of the API, such as https://api.example.com/file_sla")
     when = parser.add_mutually_exclusive_group()
     when.add_argument("--once", action="store_true", help="one run, then exit (the default)")
-    when.add_argument(
-        "--every", metavar="TIME", help="a run every TIME, such as 60s or 5m, until SIGTERM or Ctrl-C"
-    )
+    when.add_argument("--every", metavar="TIME", help="a run every TIME, such as 60s or 5m, until SIGTERM or Ctrl-C")
     password = parser.add_mutually_exclusive_group()
     password.add_argument("--password-file", type=Path, metavar="FILE", help="read the password from FILE")
-    password.add_argument(
-        "--password-stdin", action="store_true", help="read the password from standard input"
-    )
+    password.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
     add(
         "--spool",
         type=Path,

@@ -130,15 +130,11 @@ class Client:
         if self._refused is not None:
             refused, until, reason = self._refused
             if credentials == refused and self._clock.monotonic() < until:
-                raise SignInError(
-                    f"{reason}; the same password is not tried again before {SIGN_IN_PAUSE:g} s are over"
-                )
+                raise SignInError(f"{reason}; the same password is not tried again before {SIGN_IN_PAUSE:g} s are over")
         body = encode({"username": credentials.username, "password": credentials.password})
         asked = self._clock.monotonic()
         try:
-            answer = self._try(
-                "sign-in", SIGN_IN_PATH, body, {}, lambda answer: _token(answer, asked) is not None
-            )
+            answer = self._try("sign-in", SIGN_IN_PATH, body, {}, lambda answer: _token(answer, asked) is not None)
         except UnavailableError as error:
             if error.status == 429:
                 # The API answers so after repeated wrong passwords: it is there, and lets nobody in.
@@ -222,13 +218,7 @@ def _token(answer: Answer, asked: float) -> _Token | None:
     fields = _json(answer)
     value, lasts = fields.get("access_token"), fields.get("expires_in")
     # Only what may stand in a header: a line break would let a broken server write headers of its own.
-    if (
-        not isinstance(value, str)
-        or not value
-        or not value.isascii()
-        or not value.isprintable()
-        or " " in value
-    ):
+    if not isinstance(value, str) or not value or not value.isascii() or not value.isprintable() or " " in value:
         return None
     if isinstance(lasts, bool) or not isinstance(lasts, int) or lasts <= 2 * _TOKEN_MARGIN:
         return _Token(value, None)

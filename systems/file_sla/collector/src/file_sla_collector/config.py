@@ -221,8 +221,7 @@ def _refuse_duplicates(file: Path, folders: tuple[Folder, ...]) -> None:
         first = paths.setdefault(identity(folder.path), index)
         if first != index:
             raise ConfigError(
-                f"{file}: folders[{index}].path: {folder.path} is listed already, "
-                f"as folders[{first}]; keep one"
+                f"{file}: folders[{index}].path: {folder.path} is listed already, as folders[{first}]; keep one"
             )
         first = names.setdefault(folder.name, index)
         if first != index:
@@ -285,9 +284,7 @@ class _Section:
             self.fail(key, 'must be a glob such as "*.csv", or a list of them')
         for glob in globs:
             if "/" in glob or "\\" in glob:
-                self.fail(
-                    key, f"{glob!r} holds a path separator; globs are compared with names, not with paths"
-                )
+                self.fail(key, f"{glob!r} holds a path separator; globs are compared with names, not with paths")
         if key == "pattern" and not globs:
             self.fail(key, 'is empty, so that no file would be checked; leave it out or write ["*"]')
         return tuple(globs)

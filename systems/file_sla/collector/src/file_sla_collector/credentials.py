@@ -36,9 +36,7 @@ def find_username(configured: str | None, environment: Mapping[str, str]) -> str
     """The username: the environment's, else the configuration's. Raises ConfigError when there is none."""
     username = environment.get(USERNAME_VARIABLE, "").strip() or configured
     if not username:
-        raise ConfigError(
-            f'no username: set {USERNAME_VARIABLE}, or write username = "..." into the configuration'
-        )
+        raise ConfigError(f'no username: set {USERNAME_VARIABLE}, or write username = "..." into the configuration')
     return _sendable(username, "the username")
 
 
@@ -67,9 +65,7 @@ def find_credentials(
         return lambda: fixed
     password = environment.get(PASSWORD_VARIABLE, "")
     if not password:
-        raise ConfigError(
-            f"no password: set {PASSWORD_VARIABLE}, or use --password-file FILE or --password-stdin"
-        )
+        raise ConfigError(f"no password: set {PASSWORD_VARIABLE}, or use --password-file FILE or --password-stdin")
     found = Credentials(username, _sendable(password, f"the password in {PASSWORD_VARIABLE}"))
     return lambda: found
 

@@ -88,9 +88,7 @@ class Outcome:
             "posts_not_spooled": self.not_spooled,
             "posts_sent": self.sent,
             "posts_pending": self.pending,
-            "set_aside": [
-                {"name": each.name, "status": each.status, "reason": each.reason} for each in self.set_aside
-            ],
+            "set_aside": [{"name": each.name, "status": each.status, "reason": each.reason} for each in self.set_aside],
             "set_aside_discarded": self.discarded,
             "unreadable": [
                 {"folder": each.folder, "path": each.path, "reason": each.reason} for each in self.unreadable
@@ -109,9 +107,7 @@ class Outcome:
             lines.append(f"deleted {self.discarded} of the oldest files that were set aside")
         if self.not_spooled:
             lines.append(f"{self.not_spooled} posts were not stored; the next run finds their files again")
-        lines += [
-            error for error in (self.spool_error, self.sign_in_error, self.unavailable) if error is not None
-        ]
+        lines += [error for error in (self.spool_error, self.sign_in_error, self.unavailable) if error is not None]
         return lines + self.warnings
 
     def summary(self) -> str:

@@ -55,9 +55,7 @@ def split(
     for piece in _pieces(breaches, max_bytes - _ENVELOPE, max_files):
         piece_size = _entry_size(piece)
         added = piece_size + (_COMMA if post else 0)
-        if post and (
-            size + added > max_bytes or files + len(piece.files) > max_files or len(post) >= max_entries
-        ):
+        if post and (size + added > max_bytes or files + len(piece.files) > max_files or len(post) >= max_entries):
             yield Post(tuple(post))
             post, size, files, added = [], _ENVELOPE, 0, piece_size
         post.append(piece)
@@ -76,9 +74,7 @@ def _pieces(breaches: Iterable[Breach], max_bytes: int, max_files: int) -> Itera
         for file in breach.files:
             file_size = len(encode(_file(file)))
             if bare + file_size > max_bytes:
-                raise ValueError(
-                    f"one file of {breach.folder!r} needs more than the {max_bytes} bytes of a post"
-                )
+                raise ValueError(f"one file of {breach.folder!r} needs more than the {max_bytes} bytes of a post")
             added = file_size + (_COMMA if files else 0)
             if files and (size + added > max_bytes or len(files) >= max_files):
                 yield Breach(breach.folder, breach.sla, tuple(files))

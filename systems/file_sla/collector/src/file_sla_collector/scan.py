@@ -121,9 +121,7 @@ def created_at(times: Times, platform: str = sys.platform) -> datetime:
 class _Looking:
     """The state of one look: a walk with an explicit stack, so that a deep tree is no deep recursion."""
 
-    def __init__(
-        self, folder: Folder, now: datetime, listed: frozenset[str], list_folder: ListFolder
-    ) -> None:
+    def __init__(self, folder: Folder, now: datetime, listed: frozenset[str], list_folder: ListFolder) -> None:
         self.late: list[LateFile] = []
         self.unreadable: list[Unreadable] = []
         self.checked = 0
