@@ -28,7 +28,7 @@ from argon2 import PasswordHasher
 from windlass.engines.embedded.api import Throttles
 from windlass.engines.embedded.engine import EmbeddedEngine
 from windlass.engines.embedded.namespace import Namespace
-from windlass.errors import EngineUnavailable, NotFound, WindlassError
+from windlass.errors import Conflict, EngineUnavailable, NotFound, WindlassError
 from windlass.model.api import Api
 from windlass.model.system import System
 from windlass.model.user_pool import UserPool
@@ -193,7 +193,11 @@ class Driver:
     def token(self, username: str) -> str:
         """An access token of a user, who is created when this driver does not know it."""
         if username not in self._passwords:
-            self.add_user(username)
+            try:
+                self.add_user(username)
+            except Conflict:  # a first user, or one of an earlier run, whose password nobody here knows
+                self._passwords[username] = secrets.token_urlsafe(18)
+                self.user_pool(self._pool()).set_password(username, self._passwords[username])
         held, until = self._tokens.get(username, ("", 0.0))
         if self.clock.now() >= until:
             tokens = self.user_pool(self._pool()).sign_in(username, self._passwords[username])
