@@ -78,7 +78,7 @@ def test_whole_numbers_keep_38_digits(app: Driver, value: int) -> None:
         assert todos.get("ada", "1") == Todo("ada", "1", votes=value)
 
 
-@pytest.mark.parametrize("value", [10**38 + 1, -(10**40) - 1, 10**126])
+@pytest.mark.parametrize("value", [10**38 + 1, -(10**40) - 1, 10**126, 10**5000], ids=["39", "41", "127", "5001"])
 def test_a_whole_number_of_more_digits_is_refused(app: Driver, value: int) -> None:
     with app.bound(), pytest.raises(InvalidItem):
         todos.put(Todo("ada", "1", votes=value))

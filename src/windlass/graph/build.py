@@ -123,7 +123,7 @@ def _settings(resource: Resource) -> dict[str, Any]:
             return {"generate": resource.generate}
         case _:
             # A noun that is declared but not described would be missing from the diagram and from the Terraform.
-            raise NotImplementedError(f"the document has no settings for the noun {resource.noun!r}")
+            raise TypeError(f"the document has no settings for the noun {resource.noun!r}")
 
 
 def _auth(api: Api) -> dict[str, str] | None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, Unpack
 
 from windlass.errors import DeclarationError
 from windlass.model.handler import Function, Handler, declare
@@ -18,7 +18,7 @@ from windlass.ports.binding import current
 if TYPE_CHECKING:
     from windlass.model.system import System
 
-__all__ = ["Api", "Reply", "Route", "Throttle"]
+__all__ = ["Api", "Reply", "Route", "RouteOptions", "Throttle"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 R = TypeVar("R")
@@ -74,6 +74,20 @@ class Route:
     def auth(self) -> UserPool | Function | None:
         """What decides who calls, None where everybody may."""
         return None if self.public else self.api.auth
+
+
+class RouteOptions(TypedDict, total=False):
+    """What `Api.route` takes besides method and path."""
+
+    status: int
+    uses: Sequence[object]
+    roles: Sequence[str]
+    public: bool
+    throttle: float | Throttle | None
+    throttle_per_caller: float | Throttle | None
+    timeout: timedelta
+    max_body: int | None
+    idempotent: timedelta | None
 
 
 class Api(Resource):
@@ -173,23 +187,23 @@ class Api(Resource):
 
         return register
 
-    def get(self, path: str, **options: Any) -> Callable[[F], F]:
+    def get(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
         """`route("GET", path, ...)`."""
         return self.route("GET", path, **options)
 
-    def post(self, path: str, **options: Any) -> Callable[[F], F]:
+    def post(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
         """`route("POST", path, ...)`."""
         return self.route("POST", path, **options)
 
-    def put(self, path: str, **options: Any) -> Callable[[F], F]:
+    def put(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
         """`route("PUT", path, ...)`."""
         return self.route("PUT", path, **options)
 
-    def patch(self, path: str, **options: Any) -> Callable[[F], F]:
+    def patch(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
         """`route("PATCH", path, ...)`."""
         return self.route("PATCH", path, **options)
 
-    def delete(self, path: str, **options: Any) -> Callable[[F], F]:
+    def delete(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
         """`route("DELETE", path, ...)`."""
         return self.route("DELETE", path, **options)
 

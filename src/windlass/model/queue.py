@@ -210,8 +210,8 @@ class Queue(Resource, Generic[M]):
     def _outgoing(self, message: M, delay: timedelta | None, group: str | None, dedupe: str | None) -> Outgoing:
         try:
             body = msgspec.json.encode(self.shape.encode(message))
-        except UnicodeEncodeError:
-            raise InvalidItem(f"{self.where}: the message holds text that is not valid Unicode") from None
+        except ValueError as error:  # not Unicode, or too many digits even for Python
+            raise InvalidItem(f"{self.where}: the message cannot be sent: {error}") from None
         if len(body) > MAX_MESSAGE:
             raise InvalidItem(f"{self.where}: the message has {len(body):,} bytes; the most is {MAX_MESSAGE:,}")
         if delay is not None and not timedelta(0) <= delay <= MAX_DELAY:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -191,11 +191,12 @@ class System:
         self.handlers.append(handler)
 
     def run_embedded(
-        self, path: Path | str | None = None, *, seed: int | None = None, clock_start: Any = None
+        self, path: Path | str | None = None, *, seed: int | None = None, clock_start: datetime | None = None
     ) -> Driver:
         """A test driver over this system on the embedded engine; see `windlass.testing.Driver`.
 
-        `path` is the folder for its state (None: one that is removed at the end).
+        `path` is the folder for its state (None: one that is removed at the end); `seed` shuffles and repeats
+        deliveries; `clock_start` (UTC) is the time at which the driver's clock stands.
         """
         # Looked up by name: a model that imported the engines would turn the import direction around.
         driver: type[Driver] = importlib.import_module("windlass.testing").Driver

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Any
+from typing import Any, get_origin
 
 import msgspec
 from msgspec import inspect
@@ -49,14 +49,15 @@ def completer(kind: Any) -> Callable[[Any], None] | None:
     msgspec leaves a default of a dataclass without slots where it is, on the class, and then does not encode it
     again: the attribute would be missing in the stored item and in the answer.
     """
-    for found in types_within(inspect.type_info(kind)):
-        if (
-            isinstance(found, inspect.DataclassType)
-            and found.cls.__dictoffset__
-            and any(field.default is not msgspec.NODEFAULT for field in found.fields)
-        ):
-            return _complete
-    return None
+    return _complete if any(map(_may_lack, types_within(inspect.type_info(kind)))) else None
+
+
+def _may_lack(kind: inspect.Type) -> bool:
+    return (
+        isinstance(kind, inspect.DataclassType)
+        and bool((get_origin(kind.cls) or kind.cls).__dictoffset__)
+        and any(field.default is not msgspec.NODEFAULT for field in kind.fields)
+    )
 
 
 def _complete(value: Any) -> None:
@@ -67,18 +68,29 @@ def _complete(value: Any) -> None:
         for part in value.values():
             _complete(part)
     else:
-        held = getattr(value, "__dict__", {})
         kind: Any = type(value)  # mypy takes no type[Any] for Hashable
-        for name in _field_names(kind):
-            part = getattr(value, name)
-            held.setdefault(name, part)
-            _complete(part)
+        defaults, inner = _plan(kind)
+        if defaults:
+            held = value.__dict__
+            for name, default in defaults:
+                if name not in held:
+                    held[name] = default
+        for name in inner:
+            _complete(getattr(value, name))
 
 
 @cache
-def _field_names(kind: type[Any]) -> tuple[str, ...]:
-    if dataclasses.is_dataclass(kind):
-        return tuple(field.name for field in dataclasses.fields(kind))
-    if issubclass(kind, msgspec.Struct):
-        return kind.__struct_fields__
-    return ()
+def _plan(kind: type[Any]) -> tuple[tuple[tuple[str, Any], ...], tuple[str, ...]]:
+    """The defaults of a class that its values may lack, and the fields in which something may lack some."""
+    if not (dataclasses.is_dataclass(kind) or issubclass(kind, msgspec.Struct)):
+        return (), ()
+    info = inspect.type_info(kind)
+    assert isinstance(info, inspect.DataclassType | inspect.StructType)
+    defaults = [(field.name, field.default) for field in info.fields if field.default is not msgspec.NODEFAULT]
+    # The parameter of a generic class is any type here.
+    inner = [
+        field.name
+        for field in info.fields
+        if any(_may_lack(part) or isinstance(part, inspect.AnyType) for part in types_within(field.type))
+    ]
+    return tuple(defaults) if _may_lack(info) else (), tuple(inner)

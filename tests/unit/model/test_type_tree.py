@@ -1,12 +1,14 @@
 """The types inside a type, and the defaults that msgspec leaves on the class."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, NamedTuple, TypedDict
+from typing import Annotated, Any, Generic, NamedTuple, TypedDict, TypeVar
 
 import msgspec
 import pytest
 
 from windlass.model.type_tree import completer, types_within
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -44,6 +46,12 @@ class Node(msgspec.Struct):
     leaf: Inner | None = None
 
 
+@dataclass
+class Box(Generic[T]):
+    content: T
+    label: str = "-"
+
+
 class Pair(NamedTuple):
     left: Inner
     right: int = 0
@@ -73,6 +81,7 @@ def decoded(kind: Any, text: bytes) -> Any:
         (Struct, b'{"inner":{"a":1}}', b'{"inner":{"a":1,"b":"b"},"a":1}'),
         (list[Inner], b'[{"a":1}]', b'[{"a":1,"b":"b"}]'),
         (tuple[int, Inner], b'[1,{"a":1}]', b'[1,{"a":1,"b":"b"}]'),
+        (Box[list[Inner]], b'{"content":[{"a":1}]}', b'{"content":[{"a":1,"b":"b"}],"label":"-"}'),
         (Pair, b'[{"a":1}]', b'[{"a":1,"b":"b"},0]'),
         (Typed, b'{"inner":{"a":1}}', b'{"inner":{"a":1,"b":"b"}}'),
         (Inner | None, b'{"a":1}', b'{"a":1,"b":"b"}'),

@@ -67,7 +67,9 @@ def _check_number(value: Any, where: str) -> None:
         and value
         and (len(_digits(value)) > MAX_DIGITS or Decimal(str(value)).adjusted() not in _EXPONENTS)
     ):
-        raise InvalidItem(f"an item of {where} has a number that is too large or has too many digits: {value}")
+        raise InvalidItem(
+            f"an item of {where} has a number that is too large or has too many digits: {str(value)[:60]}"
+        )
 
 
 def check_size(attributes: dict[str, Any], text: bytes, where: str) -> None:

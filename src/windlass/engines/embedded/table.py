@@ -265,7 +265,7 @@ class EmbeddedTable:
         if body is None:
             try:
                 body = _encode(attributes)
-            except (UnicodeEncodeError, OverflowError) as error:
+            except (ValueError, OverflowError) as error:  # not Unicode, or too many digits even for Python
                 raise InvalidItem(f"an item of {self._where} cannot be stored: {error}") from None
             check_size(attributes, body, self._where)
             check_numbers(attributes, body, self._where)
