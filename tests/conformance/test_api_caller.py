@@ -192,6 +192,13 @@ def test_a_caller_sees_what_is_its_own(app: Driver) -> None:
     assert (answer.status, answer.json()["errors"][0]["field"]) == (400, "after")
 
 
+def test_a_user_of_an_earlier_run_is_the_same(start: Start) -> None:
+    before = start(desk)
+    ada = before.get("/me", as_user=ADA).json()["id"]
+    before.close()
+    assert start(desk).get("/me", as_user=ADA).json()["id"] == ada
+
+
 # Roles
 
 

@@ -16,8 +16,8 @@ from windlass.model.shape import Shape
 from windlass.ports.table import All, AnyOf, Compare, Condition, Not
 
 __all__ = [
+    "KeyRule",
     "check_apart",
-    "check_key",
     "check_key_field",
     "check_number_field",
     "check_step",
@@ -26,7 +26,6 @@ __all__ = [
     "condition_fields",
 ]
 
-_INT64 = range(-(2**63), 2**63)
 
 
 def _bare(kind: inspect.Type) -> tuple[inspect.Type, bool]:
@@ -117,29 +116,38 @@ def check_ttl_field(shape: Shape[Any], name: str, *, where: str) -> None:
         )
 
 
-def check_key(shape: Shape[Any], name: str, value: object, size: int) -> None:
-    """Raises InvalidItem unless `value` can be stored as the key `name`: 1 to `size` bytes of UTF-8, or an
-    integer of 64 bits, whichever the field is."""
-    kind, _ = _bare(shape.fields[name].type)
-    number = (
-        isinstance(kind, inspect.IntType)
-        or (isinstance(kind, inspect.EnumType) and issubclass(kind.cls, int))
-        or (isinstance(kind, inspect.LiteralType) and isinstance(kind.values[0], int))
-    )
-    if number:
-        if type(value) is not int or value not in _INT64:
-            raise InvalidItem(f"{name} must be a whole number of at most 64 bits", field=name)
-    elif type(value) is not str:
-        raise InvalidItem(f"{name} must be a text", field=name)
-    elif not value:
-        raise InvalidItem(f"{name} must not be empty", field=name)
-    elif len(value) * 3 > size or not value.isascii():
-        try:
-            length = len(value.encode())
-        except UnicodeEncodeError:
-            raise InvalidItem(f"{name} is not valid Unicode", field=name) from None
-        if length > size:
-            raise InvalidItem(f"{name} must have at most {size} bytes", field=name)
+class KeyRule:
+    """What a value of the key field `name` must be: 1 to `size` bytes of UTF-8, or an integer of 64 bits, whichever
+    the field is. Made once, since every read and write asks."""
+
+    __slots__ = ("_name", "_number", "_size", "_surely")
+
+    def __init__(self, shape: Shape[Any], name: str, size: int) -> None:
+        kind, _ = _bare(shape.fields[name].type)
+        self._name, self._size, self._surely = name, size, size // 4
+        self._number = (
+            isinstance(kind, inspect.IntType)
+            or (isinstance(kind, inspect.EnumType) and issubclass(kind.cls, int))
+            or (isinstance(kind, inspect.LiteralType) and isinstance(kind.values[0], int))
+        )
+
+    def check(self, value: object) -> None:
+        """Raises InvalidItem unless `value` can be stored."""
+        name = self._name
+        if self._number:
+            if type(value) is not int or not -(2**63) <= value < 2**63:
+                raise InvalidItem(f"{name} must be a whole number of at most 64 bits", field=name)
+        elif type(value) is not str:
+            raise InvalidItem(f"{name} must be a text", field=name)
+        elif not value:
+            raise InvalidItem(f"{name} must not be empty", field=name)
+        elif not value.isascii() or len(value) > self._surely:
+            try:
+                length = len(value.encode())
+            except UnicodeEncodeError:
+                raise InvalidItem(f"{name} is not valid Unicode", field=name) from None
+            if length > self._size:
+                raise InvalidItem(f"{name} must have at most {self._size} bytes", field=name)
 
 
 def condition_fields(condition: Condition) -> set[str]:

@@ -58,7 +58,8 @@ class Resource:
 
 
 def grants_of(uses: Iterable[object], *, where: str) -> dict[Grant, Resource]:
-    """The grants that a `uses=[...]` list asks for, each with the resource that it is for. Raises DeclarationError for what is not a bound operation."""
+    """The grants that a `uses=[...]` list asks for, each with the resource that it is for. Raises
+    DeclarationError for what is not a bound operation."""
     grants: dict[Grant, Resource] = {}
     for use in uses:
         owner, function = getattr(use, "__self__", None), getattr(use, "__func__", None)
@@ -69,7 +70,9 @@ def grants_of(uses: Iterable[object], *, where: str) -> dict[Grant, Resource]:
                 fix=f"name the operations: uses=[{use.name}.{_example(use)}]",
             )
         if not isinstance(owner, Resource) or not getattr(function, "__windlass_operation__", False):
-            known = f" ({owner.name} has {', '.join(operations_of(type(owner)))})" if isinstance(owner, Resource) else ""
+            known = ""
+            if isinstance(owner, Resource):
+                known = f" ({owner.name} has {', '.join(operations_of(type(owner)))})"
             raise DeclarationError(
                 f"uses has {_described(use)}, which is not an operation of a resource{known}",
                 where=where,

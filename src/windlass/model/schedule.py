@@ -54,7 +54,9 @@ class Schedule(Resource):
                 f"every={every} is not a whole number of minutes", where=self.where, fix="every=timedelta(minutes=1)"
             )
         if not 0 <= retries <= 2:
-            raise DeclarationError(f"retries={retries} is out of range", where=self.where, fix="give 0, 1 or 2, as Lambda has it")
+            raise DeclarationError(
+                f"retries={retries} is out of range", where=self.where, fix="give 0, 1 or 2, as Lambda has it"
+            )
         try:
             zone = ZoneInfo(timezone)
         except (ZoneInfoNotFoundError, ValueError):

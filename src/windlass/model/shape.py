@@ -43,7 +43,7 @@ class Shape(Generic[T]):
             raise DeclarationError(
                 f"{kind.__name__} has a field that cannot be decoded: {error}",
                 where=where,
-                fix="use str, int, float, bool, datetime, date, Decimal, UUID, Enum, list, dict, or dataclasses of these",
+                fix="use str, int, float, bool, datetime, Decimal, UUID, Enum, list, dict, or dataclasses of these",
             ) from error
         assert isinstance(info, inspect.DataclassType | inspect.StructType)
         self.info = info

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 import msgspec
 
-from windlass.errors import BadRequest, Conflict, DeclarationError, InvalidItem, InvalidState
+from windlass.errors import BadRequest, Conflict, DeclarationError, InvalidItem, InvalidState, TransactionConflict
 from windlass.model import cursor
 from windlass.model.index import Index, TableIndex
 from windlass.model.keys import (
+    KeyRule,
     check_apart,
-    check_key,
     check_key_field,
     check_number_field,
     check_step,
@@ -50,6 +50,8 @@ __all__ = ["Page", "Table", "TableWrite", "transact"]
 T = TypeVar("T")
 
 MAX_PAGE = 1000
+MAX_PARTITION = 2048
+MAX_SORT = 1024
 MAX_TRANSACTION = 100
 
 
@@ -104,6 +106,7 @@ class Table(Resource, Generic[T]):
             check_ttl_field(self.shape, ttl, where=self.where)
         if version is not None:
             check_number_field(self.shape, version, "version", where=self.where)
+        self._rules: dict[tuple[str, int], KeyRule] = {}
         self.indexes: dict[str, TableIndex[T]] = {}
         for index_name, index in (indexes or {}).items():
             made = TableIndex(self, index_name, index)
@@ -296,21 +299,24 @@ class Table(Resource, Generic[T]):
     # ---- inside
 
     def _run_transaction(self, writes: Sequence[TableWrite]) -> None:
-        from windlass.errors import TransactionConflict
-
         try:
             transact(*writes)
         except TransactionConflict as error:
             raise Conflict("the condition does not hold") from error
 
     def _key(self, partition: KeyValue, sort: KeyValue | None = None) -> Key:
-        check_key(self.shape, self.key, partition, 2048)
-        if self.sort is None:
-            if sort is not None:
-                raise InvalidItem(f"{self.where} has no sort key, but one was given")
-        else:
-            check_key(self.shape, self.sort, sort, 1024)
+        self._rule(self.key).check(partition)
+        if self.sort is not None:
+            self._rule(self.sort, MAX_SORT).check(sort)
+        elif sort is not None:
+            raise InvalidItem(f"{self.where} has no sort key, but one was given")
         return Key(partition, sort)
+
+    def _rule(self, name: str, size: int = MAX_PARTITION) -> KeyRule:
+        rule = self._rules.get((name, size))
+        if rule is None:
+            rule = self._rules[name, size] = KeyRule(self.shape, name, size)
+        return rule
 
     def _key_of(self, attributes: Attributes) -> Key:
         return self._key(attributes[self.key], attributes[self.sort] if self.sort else None)
@@ -387,7 +393,7 @@ class Table(Resource, Generic[T]):
     ) -> Page[T]:
         self._check_limit(limit)
         key, sort_name = (index.index.key, index.index.sort) if index else (self.key, self.sort)
-        check_key(self.shape, key, partition, 2048)
+        self._rule(key).check(partition)
         if sort is not None:
             self._check_sort(sort, sort_name)
         scope = "/".join(
@@ -423,9 +429,9 @@ class Table(Resource, Generic[T]):
     def _check_sort(self, sort: KeyCondition, sort_name: str | None) -> None:
         if sort_name is None:
             raise InvalidItem(f"{self.where}: a condition on a sort key, but there is none here")
-        check_key(self.shape, sort_name, sort.low, 1024)
+        self._rule(sort_name, MAX_SORT).check(sort.low)
         if sort.op == "between":
-            check_key(self.shape, sort_name, sort.high, 1024)
+            self._rule(sort_name, MAX_SORT).check(sort.high)
         if sort.op == "begins_with" and not isinstance(sort.low, str):
             raise InvalidItem(f"{self.where}: begins_with needs a text, and {sort_name!r} is a number")
 
