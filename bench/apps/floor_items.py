@@ -1,6 +1,5 @@
 """The bare floor: granian, msgspec and one INSERT, with nothing between them: `python FILE DATABASE PORT`."""
 
-import asyncio
 import sqlite3
 import sys
 import uuid

@@ -1,9 +1,9 @@
 """The test driver: a system on the embedded engine, without threads, with a clock that the test moves.
 
-    with todos.run_embedded() as app:
-        assert app.post("/todos", json={"title": "tea"}, as_user="ada@example.com").status == 201
-        app.settle()                       # every queue is drained
-        app.advance(timedelta(hours=1))    # every schedule on the way has fired
+with todos.run_embedded() as app:
+    assert app.post("/todos", json={"title": "tea"}, as_user="ada@example.com").status == 201
+    app.settle()                       # every queue is drained
+    app.advance(timedelta(hours=1))    # every schedule on the way has fired
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Driver:
         self._folder = None if path is not None else tempfile.TemporaryDirectory(prefix="windlass-")
         home = Path(path if path is not None else self._folder.name if self._folder else "")
         self.system, self.clock = system, ManualClock(clock_start)
-        self._random = None if seed is None else random.Random(seed)  # noqa: S311
+        self._random = None if seed is None else random.Random(seed)
         self.logs: list[LogLine] = []
         self.engine = EmbeddedEngine(
             Namespace(home, clock=self.clock),
@@ -308,5 +308,3 @@ class Driver:
         if resource is None or resource.noun != noun:
             raise WindlassError(f"{self.system.name} has no {noun} {name!r}")
         return self._running.ports[name]
-
-

@@ -27,9 +27,7 @@ pytest.importorskip("windlass_no_such_module", reason="no such engine")
 """
 
 
-def run_pytest(
-    root: Path, test: str, *, ci: bool, options: tuple[str, ...] = ()
-) -> subprocess.CompletedProcess[str]:
+def run_pytest(root: Path, test: str, *, ci: bool, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     """Run the module `test`, placed in systems/ beside this project's tests/conftest.py, in CI or not."""
     for directory in ("tests", "systems"):
         (root / directory).mkdir()

@@ -108,9 +108,7 @@ def sleeping(source: str) -> list[str]:
                 found.append(node.lineno)
             case ast.ImportFrom(module="time", names=names) if any(name.name == "sleep" for name in names):
                 found.append(node.lineno)
-    return [
-        f"line {line}: time.sleep: use advance(), settle() or wait for an event" for line in sorted(found)
-    ]
+    return [f"line {line}: time.sleep: use advance(), settle() or wait for an event" for line in sorted(found)]
 
 
 def swallowed(source: str) -> list[str]:
@@ -203,9 +201,7 @@ def test_the_lock_satisfies_every_project() -> None:
 
 # Markdown
 
-CODE = re.compile(
-    r"^ {0,3}(```+|~~~+).*?^ {0,3}\1[`~]*[ \t]*$|(?<!`)(`+)(?!`).+?(?<!`)\2(?!`)", re.DOTALL | re.M
-)
+CODE = re.compile(r"^ {0,3}(```+|~~~+).*?^ {0,3}\1[`~]*[ \t]*$|(?<!`)(`+)(?!`).+?(?<!`)\2(?!`)", re.DOTALL | re.M)
 LINK = re.compile(r"\]\(\s*<?([^)>\s]*)|^ {0,3}\[[^\]^][^\]]*\]:\s*<?([^>\s]+)", re.MULTILINE)
 
 
@@ -225,9 +221,7 @@ def dangling(document: Path) -> list[str]:
 
 
 def test_every_relative_link_leads_somewhere() -> None:
-    pages = [
-        path for path in tree() if path.suffix == ".md" and (len(path.parts) == 1 or path.parts[0] == "docs")
-    ]
+    pages = [path for path in tree() if path.suffix == ".md" and (len(path.parts) == 1 or path.parts[0] == "docs")]
     assert pages, "no Markdown page at all"
     assert [f"{page}: {found}" for page in pages for found in dangling(ROOT / page)] == []
 
@@ -241,9 +235,7 @@ def test_every_relative_link_leads_somewhere() -> None:
         pytest.param(too_long, "x = 1\n" * (LONGEST_MODULE + 1), "x = 1\n" * LONGEST_MODULE, id="too_long"),
         pytest.param(nameless, "src/windlass/queue_utils.py", "src/windlass/model/queue.py", id="module"),
         pytest.param(nameless, "src/windlass/common/queue.py", "src/windlass/commons.py", id="package"),
-        pytest.param(
-            patched, "from unittest.mock import patch", "from unittest import TestCase", id="from_mock"
-        ),
+        pytest.param(patched, "from unittest.mock import patch", "from unittest import TestCase", id="from_mock"),
         pytest.param(patched, "from unittest import mock", "import unittest", id="mock"),
         pytest.param(patched, "import unittest.mock as m", "import mockery", id="import_mock"),
         pytest.param(patched, "monkeypatch.setattr(a, 'b', 1)", "monkeypatch.setenv('A', 'b')", id="setattr"),
@@ -255,9 +247,7 @@ def test_every_relative_link_leads_somewhere() -> None:
         pytest.param(unlocked, "a==1", "a==1 \\\n    --hash=sha256:0\n    # via b", id="hash"),
         pytest.param(unlocked, "a>=1 --hash=sha256:0", "a==1 --hash=sha256:0", id="pin"),
         pytest.param(unlocked, "--index-url x", "# a comment", id="option"),
-        pytest.param(
-            unlocked, "# from scheme://host", "a==1 ; sys_platform == 'x' --hash=sha256:0", id="place"
-        ),
+        pytest.param(unlocked, "# from scheme://host", "a==1 ; sys_platform == 'x' --hash=sha256:0", id="place"),
     ],
 )
 def test_the_rule_finds_what_breaks_it(rule: Rule, bad: str, good: str) -> None:

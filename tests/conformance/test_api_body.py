@@ -119,7 +119,8 @@ def test_a_body_may_forbid_unknown_fields(app: Driver) -> None:
 def test_an_optional_body_may_be_missing(app: Driver) -> None:
     assert app.put("/maybe").json() is True
     assert app.put("/maybe", json={"customer": "a"}).json() is False
-    problem(app.post("/orders"), 400, body="not JSON")
+    problem(app.post("/orders"), 400, body="body")
+    assert app.post("/orders").json()["detail"] == "the body is missing: send JSON"
 
 
 @pytest.mark.parametrize(

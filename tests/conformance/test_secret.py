@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from tests.conformance.conftest import Start
-from windlass import InvalidItem, SecretNotSet, Secret, System
+from windlass import InvalidItem, Secret, SecretNotSet, System
 from windlass.errors import Denied
 
 

@@ -182,11 +182,16 @@ def test_a_filter_on_an_unknown_field_names_the_near_one(app: Driver) -> None:
 
 def test_what_is_no_condition_is_refused(app: Driver) -> None:
     wrong: Any = True
+    wanted: Any = attribute("year") == 1
     with app.bound():
         with pytest.raises(DeclarationError, match="True is not a condition"):
             books.query("s", where=wrong)
         with pytest.raises(DeclarationError, match=r'write field\("genre"\)\.absent\(\)'):
             books.query("s", where=attribute("genre") == None)  # noqa: E711
+        with pytest.raises(DeclarationError, match="combine conditions with &"):
+            books.query("s", where=wanted and attribute("title") == "x")
+        with pytest.raises(DeclarationError, match="combine conditions with &"):
+            books.query("s", where=wanted & (attribute("year") == 2) or attribute("title") == "x")
         with pytest.raises(InvalidItem, match="1 to 100"):
             books.query("s", where=attribute("year").is_in())
         with pytest.raises(InvalidItem, match="1 to 100"):

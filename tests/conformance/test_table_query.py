@@ -1,6 +1,7 @@
 """What a table and its indexes answer to queries: key conditions, indexes, projections."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -95,6 +96,12 @@ def test_whole_numbers_are_ordered_as_numbers(app: Driver, times: set[int], data
 )
 def test_a_condition_that_does_not_fit_the_sort_key_is_refused(app: Driver, wrong: KeyCondition) -> None:
     with app.bound(), pytest.raises(InvalidItem):
+        books.query("a", sort=wrong)
+
+
+def test_a_bare_value_is_no_condition_on_the_sort_key(app: Driver) -> None:
+    wrong: Any = "a"
+    with app.bound(), pytest.raises(DeclarationError, match=r"sort='a' is not a condition(?s:.)*sort=equal\('a'\)"):
         books.query("a", sort=wrong)
 
 

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.conformance.conftest import Start
-from windlass import InvalidItem, System, TransactionConflict, field, new_id, now, transact
+from windlass import DeclarationError, InvalidItem, System, TransactionConflict, field, new_id, now, transact
 from windlass.testing import Driver
 
 
@@ -120,6 +121,16 @@ def test_a_transaction_has_1_to_100_writes(app: Driver) -> None:
             transact(*(entries.to_put(Entry("a", n)) for n in range(101)))
         transact(*(entries.to_put(Entry("a", n)) for n in range(100)))
         assert len(entries.query("a", limit=200).items) == 100
+
+
+def test_what_is_no_write_is_refused(app: Driver) -> None:
+    account: Any = Account("a")
+    writes: Any = [accounts.to_put(account)]
+    with app.bound():
+        with pytest.raises(DeclarationError, match="is of type Account"):
+            transact(account)
+        with pytest.raises(DeclarationError, match="no list around them"):
+            transact(writes)
 
 
 def test_a_transaction_writes_an_item_once(app: Driver) -> None:

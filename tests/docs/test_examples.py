@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/resources").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "docs/testing.md", *sorted((ROOT / "docs/resources").glob("*.md"))]
 BLOCK = re.compile(r"^```python[ \t]*(no-run)?[ \t]*\n(.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE)
 
 
@@ -42,8 +42,23 @@ def test_the_nouns_have_their_pages() -> None:
 
 
 def test_a_page_becomes_one_module() -> None:
-    page = "# T\n\n```python\na = 1\n```\n\n```python no-run\nb\n```\n\n```sh\nc\n```\n\n```python\nd = a\n\ne = 2\n```\n"
-    assert module_of(page).splitlines()[3] == "a = 1"
+    page = """
+```python
+a = 1
+```
+```python no-run
+b
+```
+```sh
+c
+```
+```python
+d = a
+
+e = 2
+```
+"""
+    assert module_of(page).splitlines()[2] == "a = 1"
     names: dict[str, int] = {}
     exec(module_of(page), names)
     assert (names["d"], names["e"]) == (1, 2)

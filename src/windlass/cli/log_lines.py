@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
 
 import msgspec
 
+import windlass
 from windlass.engines.embedded.redact import Redactor
 from windlass.ports.binding import invocation_trace
 
 __all__ = ["show_logs"]
+
+
+_PACKAGE = Path(windlass.__file__).parent
 
 
 class _Lines(logging.Formatter):
@@ -19,9 +27,19 @@ class _Lines(logging.Formatter):
         super().__init__()
         self._redactor, self._as_json = redactor, as_json
 
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        """The traceback from the handler's own code on: the frames before it are the same for every handler."""
+        kind, error, trace = ei
+        for own in _following(trace):
+            if not Path(own.tb_frame.f_code.co_filename).is_relative_to(_PACKAGE):
+                return super().formatException((kind, error, own))
+        return super().formatException(ei)
+
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        message = self._redactor.mask(super().format(record))
+        # An exception's text may hold what is not valid Unicode, and a line that cannot be encoded would be lost.
+        text = super().format(record).encode(errors="backslashreplace").decode()
+        message = self._redactor.mask(text)
         trace_id = getattr(record, "trace_id", None) or invocation_trace()
         if self._as_json:
             line = {"time": time, "level": record.levelname, "logger": record.name, "message": message}
@@ -32,6 +50,12 @@ class _Lines(logging.Formatter):
                     line[name] = value
             return msgspec.json.encode(line).decode()
         return f"{time} {record.levelname:<7} {message}" + (f"  trace={trace_id}" if trace_id else "")
+
+
+def _following(trace: TracebackType | None) -> Iterator[TracebackType]:
+    while trace is not None:
+        yield trace
+        trace = trace.tb_next
 
 
 def show_logs(redactor: Redactor, *, as_json: bool) -> None:

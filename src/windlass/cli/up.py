@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,17 +76,28 @@ def up(
     """
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key belong together")
+    if tls_cert and tls_key:
+        _check_tls(tls_cert, tls_key)
     found = _found(paths)
-    systems = _systems(found)
+    reloaded = _SOCKET in os.environ
     smtp_url = os.environ.get("WINDLASS_SMTP_URL")
     smtp = SmtpSettings.parse(smtp_url) if smtp_url else None
     listening = _listening(host, port)
     bound = listening.getsockname()[1]
     shown_host = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host  # noqa: S104
     base = f"{'https' if tls_cert else 'http'}://{shown_host}:{bound}"
-    lock = Lock.acquire(_made(folder(home, namespace)) / "lock", base)
-    space = Namespace(home, namespace, durability=durability, base_url=lambda: base)
-    engine = EmbeddedEngine(space, systems, smtp=smtp)
+    try:
+        systems = _systems(found)
+        lock = Lock.acquire(_made(folder(home, namespace)) / "lock", base)
+        space = Namespace(home, namespace, durability=durability, base_url=lambda: base)
+        engine = EmbeddedEngine(space, systems, smtp=smtp)
+    except WindlassError as error:
+        if not reloaded:
+            raise
+        # The code fits itself and not what is stored, which only a start finds out.
+        click.echo(f"error: {error}\nrequests wait until the code changes again", err=True)
+        next(iter(_changes(found)))
+        _start_again(listening)
     if smtp is not None and smtp.password:
         engine.redactor.add(smtp.password)
     show_logs(engine.redactor, as_json=as_json)
@@ -115,6 +127,19 @@ def up(
         _start_again(listening)
     if not as_json:
         click.echo("stopped")
+
+
+def _check_tls(certificate: Path, key: Path) -> None:
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key, password="")
+    except (ssl.SSLError, OSError) as error:
+        reason = (
+            "they do not belong together" if "MISMATCH" in str(error) else "they are not PEM, or the key is encrypted"
+        )
+        raise WindlassError(
+            f"cannot serve HTTPS with {certificate} and {key}: {reason}\n"
+            f"  fix: give --tls-cert a certificate with its chain and --tls-key its private key, both in PEM"
+        ) from error
 
 
 def _found(paths: Sequence[Path]) -> list[Path]:
@@ -175,13 +200,18 @@ def _say_ready(
     click.echo("\nCtrl-C stops it.")
 
 
+def _changes(found: Sequence[Path]) -> Iterator[object]:
+    """Yields each time that the systems' code changes."""
+    from watchfiles import PythonFilter, watch
+
+    return watch(*{path if path.is_dir() else path.parent for path in found}, watch_filter=PythonFilter())
+
+
 def _watch(found: Sequence[Path], again: threading.Event, stop: Callable[[], None]) -> None:
     """Watches the systems' code: when it changed and is right, stops the server to start it again."""
 
     def run() -> None:
-        from watchfiles import PythonFilter, watch
-
-        for _ in watch(*{path if path.is_dir() else path.parent for path in found}, watch_filter=PythonFilter()):
+        for _ in _changes(found):
             checked = subprocess.run(
                 [sys.executable, "-m", "windlass", "check", *map(str, found)], capture_output=True, text=True
             )

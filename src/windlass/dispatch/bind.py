@@ -73,6 +73,8 @@ def _body(parameter: Parameter) -> Take:
         body = request.body
         if not body and default is not MISSING:
             return default
+        if not body:
+            raise BadRequest("the body is missing: send JSON", field="body")
         headers = request.headers
         text = json_text(body, headers.get("content-type"), headers.get("content-encoding"))
         try:

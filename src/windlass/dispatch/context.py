@@ -70,6 +70,9 @@ class Context:
                 result = function()
             outcome = ok
             return result
+        except SystemExit as error:
+            # It would go past everything that takes a handler's failure, and end the thread that serves.
+            raise RuntimeError(f"{handler.name} called sys.exit({error.code!r})") from error
         finally:
             self.metrics.count(outcome)
             self.metrics.observe(duration, time.perf_counter() - started)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -20,7 +21,6 @@ from windlass.errors import (
     Forbidden,
     HandlerTimeout,
     PayloadTooLarge,
-    Problem,
     TooManyRequests,
     Unauthorized,
     Unprocessable,
@@ -37,6 +37,10 @@ __all__ = ["Admit", "HttpDispatch", "Match", "Target", "caller_of", "encoded"]
 Admit = Callable[[Route, str | None], float]
 _JSON = [("content-type", "application/json")]
 _BYTES = [("content-type", "application/octet-stream")]
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+_HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]*\Z")
+# What says where an answer ends and the next begins is the server's to say.
+_FRAMING = frozenset({"connection", "content-length", "keep-alive", "transfer-encoding", "upgrade"})
 _encode = msgspec.json.Encoder().encode
 
 
@@ -105,9 +109,7 @@ class HttpDispatch:
         self._context.metrics.count(counted)
         return response
 
-    def _serve(
-        self, target: Target, values: Mapping[str, str], request: Request, deadline: float | None
-    ) -> Response:
+    def _serve(self, target: Target, values: Mapping[str, str], request: Request, deadline: float | None) -> Response:
         route = target.route
         if deadline is None:
             deadline = time.monotonic() + route.handler.timeout
@@ -182,9 +184,9 @@ class HttpDispatch:
         try:
             response = self._run(route, request, arguments, deadline)
         except BaseException:
-            store.abandon(scope, key)
+            store.abandon(scope, key, begun)
             raise
-        store.finish(scope, key, response, keep)
+        store.finish(scope, key, begun, response, keep)
         return response
 
 
@@ -199,11 +201,32 @@ def encoded(result: Any, status: int) -> Response:
     """What a handler returned, as a response: JSON, or nothing for None, or bytes as they are."""
     extra: list[tuple[str, str]] = []
     if isinstance(result, Reply):
-        status = result.status or status
-        extra = [(name.lower(), value) for name, value in result.headers.items()]
+        extra = _checked(result.headers)
+        if result.status is not None:
+            status = _status(result.status)
         result = result.body
     if result is None:
         return Response(status, extra)
     kind, body = (_BYTES, result) if isinstance(result, bytes) else (_JSON, _encode(result))
     named = any(name == "content-type" for name, _ in extra)
     return Response(status, extra if named else [*kind, *extra], body)
+
+
+def _status(status: Any) -> int:
+    """A handler's own status; any other than these ends the process inside granian, or the connection."""
+    if not isinstance(status, int) or not 200 <= status <= 599:
+        raise ValueError(f"{status!r} is not the status of an answer")
+    return int(status)
+
+
+def _checked(headers: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A handler's own headers, for the wire. What does not belong there fails here, where it is logged: granian
+    drops it and says nothing."""
+    checked = []
+    for name, value in headers.items():
+        if not _HEADER.match(name) or not isinstance(value, str) or not _HEADER_VALUE.match(value):
+            raise ValueError(f"{name!r}: {value!r} cannot be a header of an answer")
+        if (lower := name.lower()) in _FRAMING:
+            raise ValueError(f"the header {name} is set by the server")
+        checked.append((lower, value))
+    return checked

@@ -37,9 +37,7 @@ class MessageDispatch:
                 failures[stored.id] = "an earlier message of its group failed"
                 continue
             try:
-                message = received(
-                    self._queue, stored.id, stored.body, stored.attempts, stored.sent_at, stored.group
-                )
+                message = received(self._queue, stored.id, stored.body, stored.attempts, stored.sent_at, stored.group)
             except WindlassError as error:
                 self._failed(stored.id, error, stored.trace or trace_id, failures)
                 blocked.update([stored.group] if stored.group else [])
@@ -62,33 +60,29 @@ class MessageDispatch:
             return False
         return True
 
-    def _together(
-        self, messages: list[Message[Any]], trace_id: str, deadline: float, failures: dict[str, str]
-    ) -> None:
+    def _together(self, messages: list[Message[Any]], trace_id: str, deadline: float, failures: dict[str, str]) -> None:
         handler = self._consumer.handler
         batch = Batch(messages)
         try:
             self._context.call(handler, trace_id, deadline, lambda: handler.function(batch))
         except Exception as error:
             for message in messages:
-                failures[message.id] = _reason(error)
+                failures[message.id] = _told(error)
             self._log(error, trace_id)
             return
         ids = {message.id for message in messages}
         failed_groups: set[str] = set()
         for message in messages:
             if message.id in batch.failures:
-                failures[message.id] = batch.failures[message.id][:500]
+                failures[message.id] = _told(batch.failures[message.id])
                 failed_groups.update([message.group] if message.group else [])
             elif message.group in failed_groups:
                 failures[message.id] = "an earlier message of its group failed"
         if unknown := set(batch.failures) - ids:
-            logger.warning(
-                "%s failed messages that it was not given: %s", handler.name, ", ".join(sorted(unknown)[:5])
-            )
+            logger.warning("%s failed messages that it was not given: %s", handler.name, ", ".join(sorted(unknown)[:5]))
 
     def _failed(self, message_id: str, error: BaseException, trace_id: str, failures: dict[str, str]) -> None:
-        failures[message_id] = _reason(error)
+        failures[message_id] = _told(error)
         self._log(error, trace_id)
 
     def _log(self, error: BaseException, trace_id: str) -> None:
@@ -102,5 +96,10 @@ class MessageDispatch:
         )
 
 
-def _reason(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:500]
+def _told(reason: object) -> str:
+    """Why a message failed, as text that can be stored: a handler may raise or say anything."""
+    try:
+        text = f"{type(reason).__name__}: {reason}" if isinstance(reason, BaseException) else str(reason)
+    except Exception:
+        text = type(reason).__name__
+    return text[:500].encode(errors="replace").decode()

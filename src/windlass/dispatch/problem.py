@@ -34,17 +34,19 @@ def as_problem(error: BaseException) -> Problem:
 
 def problem_response(problem: Problem, trace_id: str) -> Response:
     """`problem` as an HTTP response (application/problem+json, RFC 9457)."""
+    # A number that is none in HTTP ends the process inside granian.
+    status = problem.status if 200 <= problem.status <= 599 else 500
     content: dict[str, Any] = {
         "type": "about:blank",
         "title": problem.title,
-        "status": problem.status,
+        "status": status,
         "detail": problem.detail or problem.title,
         "trace_id": trace_id,
     }
     if problem.errors:
         content["errors"] = [{"field": error.field, "message": error.message} for error in problem.errors]
     headers = [("content-type", "application/problem+json"), ("cache-control", "no-store")]
-    if problem.retry_after is not None:
+    if problem.retry_after is not None and math.isfinite(problem.retry_after):
         headers.append(("retry-after", str(max(1, math.ceil(problem.retry_after)))))
     if isinstance(problem, Unauthorized):
         headers.append(("www-authenticate", "Bearer"))
@@ -52,8 +54,8 @@ def problem_response(problem: Problem, trace_id: str) -> Response:
         headers.append(("allow", ", ".join(problem.allow)))
     try:
         body = msgspec.json.encode(content)
-    except UnicodeEncodeError:  # a detail that quotes invalid text
+    except (TypeError, ValueError):  # a detail that quotes invalid text, or is none
         content["detail"] = problem.title
         content.pop("errors", None)
         body = msgspec.json.encode(content)
-    return Response(problem.status, headers, body)
+    return Response(status, headers, body)

@@ -120,11 +120,15 @@ def _apis(system: System) -> Faults:
                     fix=f"declare one here: users = {system.name}.user_pool({api.auth.name!r})",
                 )
         elif api.auth is not None and api.auth not in system.authorizers:
-            name = getattr(api.auth, "__name__", repr(api.auth))
+            name = getattr(api.auth, "__name__", "")
             yield DeclarationError(
-                f"auth is the function {name}, which is not an authorizer of this system",
+                f"auth is the function {name}, which is not an authorizer of this system"
+                if name
+                else f"auth={api.auth!r} is neither a user pool nor an authorizer",
                 where=api.where,
-                fix=f"write @{system.name}.authorizer() above def {name}, before the api is declared",
+                fix=f"write @{system.name}.authorizer() above def {name}, before the api is declared"
+                if name
+                else f'auth=users, with users = {system.name}.user_pool("users") above the api',
             )
     for handler in system.authorizers.values():
         yield from _raised(check_authorizer, handler.function, f"{system.name}.{handler.name}")

@@ -6,6 +6,7 @@ A folder is a package: `systems/todos/system.py` is `todos.system`, so that its 
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.util
 import keyword
@@ -17,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 
 from windlass.errors import DeclarationError, LoadError
+from windlass.model.resource import Resource
 from windlass.model.system import System
 
 __all__ = ["discover", "load"]
@@ -168,6 +170,9 @@ def _import_fault(error: BaseException, folder: Path) -> str:
             where = f"{frame.filename}, line {frame.lineno}"
     # What a declaration raises says where and how to mend it; of other errors the class is half of what they say.
     message = str(error) if isinstance(error, DeclarationError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, AttributeError) and isinstance(error.obj, System | Resource):
+        near = difflib.get_close_matches(str(error.name), dir(error.obj), 1)
+        message += f"\n  fix: did you mean {near[0]!r}?" if near else ""
     return f"{where}: {message}"
 
 

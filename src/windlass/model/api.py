@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, Unpack
 
 from windlass.errors import DeclarationError
 from windlass.model.handler import Function, Handler, declare
-from windlass.model.resource import Resource
+from windlass.model.resource import Resource, check_duration, check_list
 from windlass.model.user_pool import UserPool
 from windlass.ports.api import ApiPort
 from windlass.ports.binding import current
@@ -114,6 +114,7 @@ class Api(Resource):
         description: str = "",
     ) -> None:
         super().__init__(system, name)
+        check_list(cors, "cors", where=self.where, example='"https://app.example.com"')
         self.auth, self.cors, self.max_body = auth, tuple(cors), max_body
         self.title, self.description = title or system.title, description
         self.throttle = _throttle(throttle, self.where)
@@ -152,14 +153,23 @@ class Api(Resource):
         of `roles`, where there are any. With `idempotent`, a request that repeats an `Idempotency-Key` gets the
         first answer again for that long, and the handler does not run. `timeout` is at most 29 seconds.
         """
+        if not isinstance(path, str):
+            raise DeclarationError(
+                f"{method} has {getattr(path, '__name__', path)!r} where its path should be",
+                where=self.where,
+                fix=f'write the path above the function: @{self.name}.{method.lower()}("/todos")',
+            )
 
         def register(function: F) -> F:
             where = f"{self.where} {method} {path}"
             self._check_route(method, path, status, where)
+            check_list(roles, "roles", where=where, example='"staff"')
             if public and roles:
                 raise DeclarationError("a public route has no caller to have roles", where=where, fix="drop one")
             if roles and self.auth is None:
                 raise DeclarationError("roles need to know the caller", where=where, fix="give the api auth=...")
+            if idempotent is not None:
+                check_duration(idempotent, "idempotent", where=where)
             if idempotent is not None and not timedelta(minutes=1) <= idempotent <= timedelta(days=7):
                 raise DeclarationError("idempotent is out of range", where=where, fix="give 1 minute to 7 days")
             handler = declare(
@@ -237,6 +247,10 @@ class Api(Resource):
 def _throttle(value: float | Throttle | None, where: str) -> Throttle | None:
     if value is None:
         return None
+    if not isinstance(value, int | float | Throttle):
+        raise DeclarationError(
+            f"throttle={value!r} is not a number", where=where, fix="throttle=100, which is in requests a second"
+        )
     made = value if isinstance(value, Throttle) else Throttle(float(value), max(1, int(value)))
     if made.rate <= 0 or made.burst < 1:
         raise DeclarationError(f"throttle={value!r} lets nothing through", where=where, fix="give a rate above 0")

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from windlass.errors import DeclarationError
-from windlass.model.resource import Resource, grants_of
+from windlass.model.resource import Resource, check_duration, grants_of
 from windlass.ports.binding import Grant
 
 __all__ = ["Function", "Handler", "TriggerKind", "check_timeout", "declare"]
@@ -36,6 +36,7 @@ class Handler:
 
 def check_timeout(timeout: timedelta, most: timedelta, *, where: str) -> float:
     """`timeout` in seconds. Raises DeclarationError unless it is above 0 and at most `most`."""
+    check_duration(timeout, "timeout", where=where)
     if not timedelta(0) < timeout <= most:
         raise DeclarationError(
             f"timeout={timeout} is out of range", where=where, fix=f"give more than 0 and at most {most}"
@@ -62,11 +63,17 @@ def declare(
             fix="decorate a function whose name is 1 to 40 lower-case letters, digits and underscores",
         )
     code = getattr(function, "__code__", None)
-    if code is not None and code.co_flags & 0x80:  # CO_COROUTINE
+    if code is not None and code.co_flags & 0x280:  # CO_COROUTINE, CO_ASYNC_GENERATOR
         raise DeclarationError(
             "handlers are synchronous, and this one is a coroutine",
             where=where,
             fix="write `def` without `async`: the engine runs handlers beside each other by itself",
+        )
+    if code is not None and code.co_flags & 0x20:  # CO_GENERATOR
+        raise DeclarationError(
+            "handlers return what they answer, and this one yields it",
+            where=where,
+            fix="build a list and return it",
         )
     grants = grants_of(uses, where=where)
     return Handler(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from windlass.errors import InvalidItem
+from windlass.errors import DeclarationError, InvalidItem
 from windlass.model.keys import condition_fields
 from windlass.model.resource import Resource, operation
 from windlass.ports.binding import port
@@ -15,7 +15,7 @@ from windlass.ports.table import Condition, KeyCondition, KeyValue
 if TYPE_CHECKING:
     from windlass.model.table import Page, Table
 
-__all__ = ["Index", "TableIndex"]
+__all__ = ["Index", "TableIndex", "check_indexes"]
 
 T = TypeVar("T")
 
@@ -29,6 +29,19 @@ class Index:
     key: str
     sort: str | None = None
     fields: Sequence[str] | None = None
+
+
+def check_indexes(indexes: object, *, where: str) -> None:
+    """Raises DeclarationError for what is not a dict of Index by name."""
+    if not isinstance(indexes, Mapping):
+        raise DeclarationError("indexes is not a dict", where=where, fix='indexes={"by_day": Index("day")}')
+    for name, index in indexes.items():
+        if not isinstance(index, Index):
+            raise DeclarationError(
+                f"indexes has {index!r} where an Index should be",
+                where=where,
+                fix=f'indexes={{{name!r}: Index("day")}}',
+            )
 
 
 class TableIndex(Resource, Generic[T]):

@@ -13,19 +13,19 @@ from msgspec import inspect
 
 from windlass.errors import DeclarationError, InvalidItem
 from windlass.model.shape import Shape
-from windlass.ports.table import All, AnyOf, Compare, Condition, Not
+from windlass.ports.table import All, AnyOf, Compare, Condition, KeyCondition, Not
 
 __all__ = [
     "KeyRule",
     "check_apart",
     "check_key_field",
     "check_number_field",
+    "check_sort_condition",
     "check_step",
     "check_ttl_field",
     "checked_condition",
     "condition_fields",
 ]
-
 
 
 def _bare(kind: inspect.Type) -> tuple[inspect.Type, bool]:
@@ -157,6 +157,14 @@ def condition_fields(condition: Condition) -> set[str]:
     if isinstance(condition, Not):
         return condition_fields(condition.part)
     return {name for part in condition.parts for name in condition_fields(part)}
+
+
+def check_sort_condition(condition: object, *, where: str) -> None:
+    """Raises DeclarationError for what is no condition on a sort key, such as its bare value."""
+    if not isinstance(condition, KeyCondition):
+        raise DeclarationError(
+            f"sort={condition!r} is not a condition on the sort key", where=where, fix=f"sort=equal({condition!r})"
+        )
 
 
 def checked_condition(shape: Shape[Any], condition: Condition, *, where: str) -> Condition:

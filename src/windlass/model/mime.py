@@ -75,7 +75,7 @@ def parse_address(text: str, field: str) -> Address:
     try:
         header: Any = _POLICY.header_factory("to", text)
         groups = header.groups
-    except (ValueError, IndexError, RecursionError) as error:  # the parser has all of them for some input
+    except (AttributeError, IndexError, RecursionError, ValueError) as error:  # the parser has all for some input
         raise InvalidItem(f"{text!r} is not a mail address", field=field) from error
     if header.defects or len(groups) != 1 or groups[0].display_name is not None or len(groups[0].addresses) != 1:
         raise InvalidItem(f"{text!r} is not one mail address", field=field)

@@ -17,7 +17,7 @@ import msgspec
 
 from windlass.errors import DeclarationError, InvalidItem
 from windlass.model.handler import Handler, declare
-from windlass.model.resource import Resource, operation
+from windlass.model.resource import Resource, check_duration, operation
 from windlass.model.shape import Shape
 from windlass.model.type_tree import completer
 from windlass.ports.binding import port
@@ -110,6 +110,8 @@ class Queue(Resource, Generic[M]):
         self.deduplicate: Literal["id", "content"] = deduplicate
         self.consumers: list[Consumer] = []
         self._decoder, self._complete = msgspec.json.Decoder(message), completer(message)
+        for what, value in (("visibility", visibility), ("retention", retention), ("delay", delay)):
+            check_duration(value, what, where=self.where)
         for wrong, summary, fix in (
             (
                 not timedelta(seconds=1) <= visibility <= timedelta(hours=12),
@@ -176,6 +178,7 @@ class Queue(Resource, Generic[M]):
                 raise DeclarationError(
                     f"batch={batch} is out of range", where=where, fix="give 1 to 10,000, for a FIFO queue 1 to 10"
                 )
+            check_duration(window, "window", where=where)
             if not timedelta(0) <= window <= timedelta(seconds=300) or (self.fifo and window):
                 raise DeclarationError(
                     f"window={window} is out of range", where=where, fix="give up to 300 seconds, for FIFO none"
@@ -214,6 +217,8 @@ class Queue(Resource, Generic[M]):
             raise InvalidItem(f"{self.where}: the message cannot be sent: {error}") from None
         if len(body) > MAX_MESSAGE:
             raise InvalidItem(f"{self.where}: the message has {len(body):,} bytes; the most is {MAX_MESSAGE:,}")
+        if delay is not None:
+            check_duration(delay, "delay", where=self.where)
         if delay is not None and not timedelta(0) <= delay <= MAX_DELAY:
             raise InvalidItem(f"{self.where}: delay={delay} is out of range; give 0 to 15 minutes")
         if not self.fifo:

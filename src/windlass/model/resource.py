@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from windlass.errors import DeclarationError
@@ -12,7 +13,7 @@ from windlass.ports.binding import Grant
 if TYPE_CHECKING:
     from windlass.model.system import System
 
-__all__ = ["Operation", "Resource", "check_name", "grants_of", "operation"]
+__all__ = ["Operation", "Resource", "check_duration", "check_list", "check_name", "grants_of", "operation"]
 
 Operation = Callable[..., Any]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -38,6 +39,22 @@ def check_name(name: object, what: str) -> str:
     return name
 
 
+def check_duration(value: object, what: str, *, where: str) -> None:
+    """Raises DeclarationError for what is not a timedelta: a number does not say of what."""
+    if not isinstance(value, timedelta):
+        raise DeclarationError(
+            f"{what}={value!r} is not a timedelta",
+            where=where,
+            fix=f"say of what: {what}=timedelta(seconds=...), or minutes=, from datetime",
+        )
+
+
+def check_list(values: object, what: str, *, where: str, example: str) -> None:
+    """Raises DeclarationError for what is not a list or a tuple: a text would be taken letter by letter."""
+    if isinstance(values, str) or not isinstance(values, Sequence | set | frozenset):
+        raise DeclarationError(f"{what} is not a list", where=where, fix=f"{what}=[{example}]")
+
+
 class Resource:
     """Something that exists: it has a name that is unique in its system, and a noun."""
 
@@ -60,6 +77,7 @@ class Resource:
 def grants_of(uses: Iterable[object], *, where: str) -> dict[Grant, Resource]:
     """The grants that a `uses=[...]` list asks for, each with the resource that it is for. Raises
     DeclarationError for what is not a bound operation."""
+    check_list(uses, "uses", where=where, example="items.put, items.query")
     grants: dict[Grant, Resource] = {}
     for use in uses:
         owner, function = getattr(use, "__self__", None), getattr(use, "__func__", None)
@@ -85,9 +103,7 @@ def grants_of(uses: Iterable[object], *, where: str) -> dict[Grant, Resource]:
 
 def operations_of(kind: type[Resource]) -> list[str]:
     """The names of the operations of a noun that can be granted."""
-    return sorted(
-        name for name in dir(kind) if getattr(getattr(kind, name, None), "__windlass_operation__", False)
-    )
+    return sorted(name for name in dir(kind) if getattr(getattr(kind, name, None), "__windlass_operation__", False))
 
 
 def _example(resource: Resource) -> str:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from windlass.errors import DeclarationError
 from windlass.model.cron import Cron
 from windlass.model.handler import Handler, declare
-from windlass.model.resource import Resource
+from windlass.model.resource import Resource, check_duration
 
 if TYPE_CHECKING:
     from windlass.model.system import System
@@ -49,6 +49,8 @@ class Schedule(Resource):
             raise DeclarationError(
                 "give either every= or cron=", where=self.where, fix='every=timedelta(minutes=5) or cron="0 3 * * ? *"'
             )
+        if every is not None:
+            check_duration(every, "every", where=self.where)
         if every is not None and (every < timedelta(minutes=1) or every % timedelta(minutes=1)):
             raise DeclarationError(
                 f"every={every} is not a whole number of minutes", where=self.where, fix="every=timedelta(minutes=1)"

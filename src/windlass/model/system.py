@@ -168,18 +168,14 @@ class System:
         """A text that nobody may see; see `Secret`."""
         return self._add(Secret(self, name, generate=generate))
 
-    def authorizer(
-        self, *, uses: Sequence[object] = (), timeout: timedelta = timedelta(seconds=5)
-    ) -> Callable[[F], F]:
+    def authorizer(self, *, uses: Sequence[object] = (), timeout: timedelta = timedelta(seconds=5)) -> Callable[[F], F]:
         """Makes a function an authorizer, to be given to an api as `auth=`.
 
         It takes the `Request` and returns the `Caller`; it raises Unauthorized or Forbidden for one it refuses.
         """
 
         def register(function: F) -> F:
-            handler = declare(
-                self.name, function, "authorizer", "authorizer", uses, timeout, timedelta(seconds=10)
-            )
+            handler = declare(self.name, function, "authorizer", "authorizer", uses, timeout, timedelta(seconds=10))
             self.authorizers[function] = handler
             self.add_handler(handler)
             return function

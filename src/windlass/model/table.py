@@ -11,12 +11,13 @@ import msgspec
 
 from windlass.errors import BadRequest, Conflict, DeclarationError, InvalidItem, InvalidState, TransactionConflict
 from windlass.model import cursor
-from windlass.model.index import Index, TableIndex
+from windlass.model.index import Index, TableIndex, check_indexes
 from windlass.model.keys import (
     KeyRule,
     check_apart,
     check_key_field,
     check_number_field,
+    check_sort_condition,
     check_step,
     check_ttl_field,
     checked_condition,
@@ -108,6 +109,7 @@ class Table(Resource, Generic[T]):
             check_number_field(self.shape, version, "version", where=self.where)
         self._rules: dict[tuple[str, int], KeyRule] = {}
         self.indexes: dict[str, TableIndex[T]] = {}
+        check_indexes(indexes or {}, where=self.where)
         for index_name, index in (indexes or {}).items():
             made = TableIndex(self, index_name, index)
             where = f"{self.where}.{index_name}"
@@ -429,6 +431,7 @@ class Table(Resource, Generic[T]):
     def _check_sort(self, sort: KeyCondition, sort_name: str | None) -> None:
         if sort_name is None:
             raise InvalidItem(f"{self.where}: a condition on a sort key, but there is none here")
+        check_sort_condition(sort, where=self.where)
         self._rule(sort_name, MAX_SORT).check(sort.low)
         if sort.op == "between":
             self._rule(sort_name, MAX_SORT).check(sort.high)
@@ -484,6 +487,11 @@ def transact(*writes: TableWrite) -> None:
         raise InvalidItem(f"a transaction has 1 to {MAX_TRANSACTION} writes, not {len(writes)}")
     seen = set()
     for write in writes:
+        if not isinstance(write, TableWrite):
+            raise DeclarationError(
+                f"transact takes writes, and one of its arguments is of type {type(write).__name__}",
+                fix="transact(items.to_put(item), items.to_delete(key)): to_put, and not put; no list around them",
+            )
         target = (write.table, write.write.key)
         if target in seen:
             raise InvalidItem(f"a transaction writes {write.table} {write.write.key} twice; merge the two writes")

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from windlass.errors import DeclarationError
-from windlass.model.resource import Resource, operation
+from windlass.model.resource import Resource, check_duration, check_list, operation
 from windlass.ports.binding import port
 from windlass.ports.user_pool import Tokens, UserPoolPort
 
@@ -45,6 +45,8 @@ class UserPool(Resource):
         lockout_time: timedelta = timedelta(seconds=1),
     ) -> None:
         super().__init__(system, name)
+        check_list(groups, "groups", where=self.where, example='"staff"')
+        check_list(first_user_groups, "first_user_groups", where=self.where, example='"staff"')
         self.sign_in_by: Literal["email", "username"] = sign_in
         self.groups = tuple(groups)
         self.first_user = first_user
@@ -62,6 +64,13 @@ class UserPool(Resource):
 
         if self.sign_in_by not in ("email", "username"):
             refuse(f"sign_in={self.sign_in_by!r} is not a way to sign in", 'sign_in="email" or sign_in="username"')
+        if self.sign_in_by == "email" and self.first_user is not None and "@" not in self.first_user:
+            refuse(
+                f"first_user={self.first_user!r} is not an e-mail address, by which users sign in here",
+                'first_user="ada@example.com", or sign_in="username"',
+            )
+        for what in ("access_token_life", "refresh_token_life", "lockout_time"):
+            check_duration(getattr(self, what), what, where=self.where)
         if not timedelta(minutes=5) <= self.access_token_life <= timedelta(days=1):
             refuse("access_token_life is out of range", "give 5 minutes to 1 day, as Cognito takes")
         if not timedelta(hours=1) <= self.refresh_token_life <= timedelta(days=3650):

@@ -21,8 +21,8 @@ class Caller:
 
 @dataclass(slots=True)
 class Request:
-    """An HTTP request. `path` is below the system's prefix, percent-decoded and starts with `/`; header names are
-    in lower case; `query` and `headers` keep the first of repeated values in `get`, all in `getlist` order."""
+    """An HTTP request. `path` is below the system's prefix, percent-decoded and starts with `/`; `query` is the text
+    after the `?`, as it was sent; header names are in lower case."""
 
     method: str
     path: str

@@ -71,9 +71,7 @@ def port(resource: str, operation: str, address: str | None = None) -> Any:
     """
     invocation = current()
     if invocation.deadline is not None and time.monotonic() > invocation.deadline:
-        raise HandlerTimeout(
-            f"{invocation.handler} ran past its deadline; {resource}.{operation} was not called"
-        )
+        raise HandlerTimeout(f"{invocation.handler} ran past its deadline; {resource}.{operation} was not called")
     wanted = (address or resource, operation)
     if invocation.grants is not None:
         if wanted not in invocation.grants:

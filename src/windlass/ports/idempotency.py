@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from windlass.ports.api import Response
 
@@ -12,7 +12,10 @@ __all__ = ["Fresh", "IdempotencyPort", "Running", "Seen"]
 
 @dataclass(frozen=True, slots=True)
 class Fresh:
-    """The key is new and reserved for this request: finish it, or abandon it."""
+    """The key is new and reserved for this request: finish it, or abandon it. `reservation` tells the engine which
+    one that is: after its lease another request may hold the key."""
+
+    reservation: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +38,10 @@ class IdempotencyPort(Protocol):
         """Reserves `key` within `scope` for `lease` seconds, unless it is taken."""
         ...
 
-    def finish(self, scope: str, key: str, response: Response, keep: float) -> None:
-        """Keeps the answer for `keep` seconds."""
+    def finish(self, scope: str, key: str, fresh: Fresh, response: Response, keep: float) -> None:
+        """Keeps the answer for `keep` seconds, unless another request holds the key by now."""
         ...
 
-    def abandon(self, scope: str, key: str) -> None:
-        """Frees a key whose request failed."""
+    def abandon(self, scope: str, key: str, fresh: Fresh) -> None:
+        """Frees a key whose request failed, unless another request holds it by now."""
         ...

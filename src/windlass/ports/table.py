@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, NoReturn, Protocol
+
+from windlass.errors import DeclarationError
 
 __all__ = [
     "All",
@@ -50,15 +52,24 @@ class KeyCondition:
     high: KeyValue | None = None
 
 
+def _refuse_truth(condition: Condition) -> NoReturn:
+    """`a and b` would silently be `b`, and `0 < field("x") < 9` its second half."""
+    raise DeclarationError(
+        "a condition is neither true nor false until it is compared with an item",
+        fix='combine conditions with &, | and ~, each in brackets: (field("a") == 1) & (field("b") == 2)',
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Compare:
     """One test on one top-level attribute. An absent attribute fails every test but `absent` and `ne`."""
 
-    op: Literal[
-        "eq", "ne", "lt", "le", "gt", "ge", "between", "begins_with", "contains", "in", "exists", "absent"
-    ]
+    op: Literal["eq", "ne", "lt", "le", "gt", "ge", "between", "begins_with", "contains", "in", "exists", "absent"]
     name: str
     value: Any = None
+
+    def __bool__(self) -> NoReturn:
+        _refuse_truth(self)
 
     def __and__(self, other: Condition) -> All:
         return All((self, other))
@@ -76,6 +87,9 @@ class All:
 
     parts: tuple[Condition, ...]
 
+    def __bool__(self) -> NoReturn:
+        _refuse_truth(self)
+
     def __and__(self, other: Condition) -> All:
         return All((*self.parts, other))
 
@@ -92,6 +106,9 @@ class AnyOf:
 
     parts: tuple[Condition, ...]
 
+    def __bool__(self) -> NoReturn:
+        _refuse_truth(self)
+
     def __and__(self, other: Condition) -> All:
         return All((self, other))
 
@@ -107,6 +124,9 @@ class Not:
     """The part does not hold."""
 
     part: Condition
+
+    def __bool__(self) -> NoReturn:
+        _refuse_truth(self)
 
     def __and__(self, other: Condition) -> All:
         return All((self, other))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import subprocess
@@ -15,8 +16,10 @@ import httpx
 import pytest
 
 from tests.up import Up
+from windlass.engines.embedded.server import listen
+from windlass.errors import HomeError
 
-HELLO = '''
+HELLO = """
 from windlass import System
 
 app = System("{name}")
@@ -27,7 +30,7 @@ api = app.api("api")
 @api.get("/hello")
 def hello() -> dict[str, str]:
     return {{"hello": "{text}"}}
-'''
+"""
 
 
 def write(folder: Path, name: str, text: str = "one") -> Path:
@@ -105,6 +108,19 @@ def test_a_change_of_the_code_is_served_and_a_broken_one_is_not(tmp_path: Path) 
         assert "SyntaxError" in up.log()
 
 
+def test_a_logged_traceback_begins_with_the_handlers_own_code(tmp_path: Path) -> None:
+    system = write(tmp_path, "faulty")
+    code = (system / "system.py").read_text().replace("    return", "    raise ValueError('no')\n    return")
+    (system / "system.py").write_text(code)
+    with Up(system, home=tmp_path / "home", options=("--no-reload",)) as up:
+        assert up.http.get("/faulty/hello").status_code == 500
+        eventually(lambda: "ValueError: no" in up.log())
+        [line] = [json.loads(line) for line in up.log().splitlines() if "ValueError: no" in line]
+    _, head, first, *_ = line["message"].splitlines()
+    assert head == "Traceback (most recent call last):"
+    assert f'File "{system}/system.py"' in first
+
+
 def test_ctrl_c_lets_a_running_request_end(tmp_path: Path) -> None:
     system = write(tmp_path, "slow")
     text = (system / "system.py").read_text().replace("    return", "    threading.Event().wait(1)\n    return")
@@ -132,6 +148,74 @@ def test_a_port_in_use_is_refused_with_what_to_do(tmp_path: Path) -> None:
     assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
     assert "--port" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no such name"])
+def test_an_address_of_another_machine_is_refused_with_what_to_do(host: str) -> None:
+    with pytest.raises(HomeError, match=f"cannot listen on {host}:0: (?s:.*)with --host"):
+        listen(host, 0)
+
+
+def test_a_certificate_that_cannot_be_used_is_told_before_anything_is_made(tmp_path: Path) -> None:
+    system = write(tmp_path, "hello")
+    pem = tmp_path / "none.pem"
+    pem.write_text("no certificate")
+    done = run("up", str(system), "--home", str(tmp_path / "home"), "--tls-cert", str(pem), "--tls-key", str(pem))
+    assert done.returncode == 1
+    assert f"cannot serve HTTPS with {pem} and {pem}: they are not PEM" in done.stderr
+    assert not (tmp_path / "home").exists()
+
+
+KEPT = """
+from dataclasses import dataclass
+
+from windlass import System
+
+
+@dataclass
+class Note:
+    id: str
+    day: str
+
+
+app = System("kept")
+notes = app.table("notes", Note, key="{key}")
+api = app.api("api")
+
+
+@api.get("/key")
+def key() -> str:
+    return "{key}"
+"""
+
+
+def test_code_that_does_not_fit_what_is_stored_waits_for_the_next_change(tmp_path: Path) -> None:
+    system = tmp_path / "kept"
+    system.mkdir()
+
+    def change(key: str) -> None:
+        (system / "system.py").write_text(KEPT.format(key=key))
+
+    change("id")
+    with Up(system, home=tmp_path / "home") as up:
+        pid = up.process.pid
+
+        def complained() -> bool:
+            change("day")
+            return "is stored with the key" in up.log()
+
+        eventually(complained)
+
+        def asked() -> bool:
+            change("id")
+            try:
+                return bool(httpx.get(f"{up.url}/kept/key", timeout=1).json() == "id")
+            except httpx.TimeoutException:
+                return False
+
+        eventually(asked)
+        assert up.process.pid == pid
+        assert up.process.poll() is None
 
 
 def test_a_second_server_on_the_same_state_is_refused_by_name(tmp_path: Path) -> None:

@@ -1,9 +1,13 @@
 """One request: its deadline, what is counted, and the order in which it is refused."""
 
+import sys
 import time
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from windlass import Caller, Conflict, Reply, Request, System, Unauthorized
 from windlass.dispatch.http import caller_of, encoded
@@ -49,6 +53,11 @@ def refused() -> None:
 @api.get("/broken")
 def broken() -> None:
     raise RuntimeError("no")
+
+
+@api.get("/exits")
+def exits() -> None:
+    sys.exit(3)
 
 
 @closed.post("/closed", max_body=10)
@@ -104,3 +113,46 @@ def test_a_response_is_what_was_returned() -> None:
         ("content-type", "application/feed+json")
     ]
     assert encoded(b"", 200).headers == [("content-type", "application/octet-stream")]
+
+
+@pytest.mark.parametrize("status", [0, 100, 101, 199, 600, 1000, "200", 200.5])
+def test_a_status_that_is_none_is_a_fault_of_the_handler(status: Any) -> None:
+    with pytest.raises(ValueError, match="is not the status of an answer"):
+        encoded(Reply(None, status), 200)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("x-a", "1\r\nset-cookie: b=2"),
+        ("x-a", "1\n"),
+        ("x-a", "\x00"),
+        ("x-a", "\ud800"),
+        ("x-a", 5),
+        ("x a", "1"),
+        ("x-a:", "1"),
+        ("x-a\n", "1"),
+        ("", "1"),
+    ],
+)
+def test_what_cannot_be_a_header_is_a_fault_of_the_handler(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match="cannot be a header"):
+        encoded(Reply(None, headers={name: value}), 200)
+
+
+@pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding", "Connection"])
+def test_where_an_answer_ends_is_not_the_handlers_to_say(name: str) -> None:
+    with pytest.raises(ValueError, match="is set by the server"):
+        encoded(Reply({"a": 1}, headers={name: "3"}), 200)
+
+
+def test_a_header_may_hold_any_text() -> None:
+    assert encoded(Reply(None, headers={"X-Name": "caf\u00e9\t\u20ac"}), 200).headers == [
+        ("x-name", "caf\u00e9\t\u20ac")
+    ]
+
+
+def test_a_handler_that_exits_has_failed(tmp_path: Path) -> None:
+    with Driver(hut, tmp_path) as app:
+        assert app.get("/exits").status == 500
+        assert any("exits called sys.exit(3)" in line.message for line in app.logs)

@@ -288,6 +288,16 @@ def test_auth_by_a_function_that_is_no_authorizer() -> None:
     ]
 
 
+def test_auth_by_a_name() -> None:
+    system = shop()
+    auth: Any = "users"
+    system.api("api", auth=auth)
+    assert faults(system) == [
+        "shop.api: auth='users' is neither a user pool nor an authorizer\n"
+        '  fix: auth=users, with users = shop.user_pool("users") above the api'
+    ]
+
+
 def test_authorizers_of_another_form() -> None:
     system = shop()
 

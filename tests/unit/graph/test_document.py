@@ -158,7 +158,7 @@ def test_a_noun_without_settings_is_noticed() -> None:
 
     system = System("new")
     system.resources["thing"] = Unknown(system, "thing")
-    with pytest.raises(NotImplementedError, match="the document has no settings for the noun 'unknown'"):
+    with pytest.raises(TypeError, match="the document has no settings for the noun 'unknown'"):
         build(system)
 
 

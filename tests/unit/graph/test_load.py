@@ -150,6 +150,10 @@ def test_two_systems_in_the_file(write: Write) -> None:
     [
         ("x = 1\ny = nowhere\n", "line 2: NameError: name 'nowhere' is not defined"),
         ("x = (\n", "line 1: SyntaxError: '(' was never closed"),
+        (
+            "from windlass.model.system import System\n\nSystem('a').tabel\n",
+            "line 3: AttributeError: 'System' object has no attribute 'tabel'\n  fix: did you mean 'table'?",
+        ),
         ("import sys\nsys.exit(3)\n", "line 2: SystemExit: 3"),
         ("import not_there_at_all\n", "line 1: ModuleNotFoundError: No module named 'not_there_at_all'"),
         (
@@ -158,7 +162,7 @@ def test_two_systems_in_the_file(write: Write) -> None:
             "starting with a letter",
         ),
     ],
-    ids=["name", "syntax", "exit", "import", "declaration"],
+    ids=["name", "syntax", "attribute", "exit", "import", "declaration"],
 )
 def test_an_import_that_fails_names_the_line(write: Write, text: str, said: str) -> None:
     file = write("faulty/system.py", text)

@@ -23,6 +23,8 @@ def see() -> None: ...
             {"cors": ["https://x/y"]},
             "cors has 'https://x/y', which is not an origin\n  fix: \"https://app.example.com\"",
         ),
+        ({"cors": "https://x"}, 'cors is not a list\n  fix: cors=["https://app.example.com"]'),
+        ({"throttle": "9/s"}, "throttle='9/s' is not a number\n  fix: throttle=100, which is in requests a second"),
         ({"throttle": 0}, "throttle=0 lets nothing through\n  fix: give a rate above 0"),
         (
             {"throttle_per_caller": Throttle(1, 0)},
@@ -68,6 +70,12 @@ def test_what_is_a_path_is_taken(path: str) -> None:
         ({"public": True, "roles": ["x"]}, "a public route has no caller to have roles\n  fix: drop one"),
         ({"max_body": 0}, "max_body=0 is out of range\n  fix: give 1 byte to 6 MiB, Lambda's own limit"),
         ({"idempotent": timedelta(seconds=59)}, "idempotent is out of range\n  fix: give 1 minute to 7 days"),
+        (
+            {"idempotent": True},
+            "idempotent=True is not a timedelta\n"
+            "  fix: say of what: idempotent=timedelta(seconds=...), or minutes=, from datetime",
+        ),
+        ({"roles": "staff"}, 'roles is not a list\n  fix: roles=["staff"]'),
         ({"throttle": -1}, "throttle=-1 lets nothing through\n  fix: give a rate above 0"),
     ],
 )
@@ -76,6 +84,16 @@ def test_what_a_route_may_not_is_explained(route: dict[str, Any], text: str) -> 
     with pytest.raises(DeclarationError) as raised:
         System("shop").api("api").route(**settings)(see)
     assert str(raised.value) == f"shop.api {settings['method']} {settings['path']}: {text}"
+
+
+def test_a_decorator_without_its_path_is_refused() -> None:
+    declare: Any = System("shop").api("api").get
+    with pytest.raises(DeclarationError) as raised:
+        declare(see)
+    assert str(raised.value) == (
+        "shop.api: GET has 'see' where its path should be\n"
+        '  fix: write the path above the function: @api.get("/todos")'
+    )
 
 
 def test_a_route_ends_within_29_seconds() -> None:

@@ -28,6 +28,14 @@ def see() -> None: ...
 async def coroutine() -> None: ...
 
 
+async def stream() -> Any:
+    yield 1
+
+
+def items_of() -> Any:
+    yield 1
+
+
 def Capital() -> None: ...  # noqa: N802
 
 
@@ -44,6 +52,16 @@ def refusal(function: Any, **options: Any) -> str:
             coroutine,
             "shop.coroutine: handlers are synchronous, and this one is a coroutine\n"
             "  fix: write `def` without `async`: the engine runs handlers beside each other by itself",
+        ),
+        (
+            stream,
+            "shop.stream: handlers are synchronous, and this one is a coroutine\n"
+            "  fix: write `def` without `async`: the engine runs handlers beside each other by itself",
+        ),
+        (
+            items_of,
+            "shop.items_of: handlers return what they answer, and this one yields it\n"
+            "  fix: build a list and return it",
         ),
         (
             Capital,
@@ -91,6 +109,11 @@ def test_what_cannot_be_granted_is_explained(use: object, text: str) -> None:
     assert refusal(see, uses=[use]) == f"shop.see: {text}"
 
 
+@pytest.mark.parametrize("uses", [items.put, "items.put", items])
+def test_grants_come_as_a_list(uses: object) -> None:
+    assert refusal(see, uses=uses) == "shop.see: uses is not a list\n  fix: uses=[items.put, items.query]"
+
+
 def test_each_grant_counts_once() -> None:
     api = System("shop").api("api")
     api.get("/a", uses=[items.get, items.index("by_id").query, items.get, jobs.send])(see)
@@ -103,6 +126,7 @@ def test_each_grant_counts_once() -> None:
 
 def test_a_timeout_is_above_0() -> None:
     assert "timeout=0:00:00 is out of range" in refusal(see, timeout=timedelta(0))
+    assert "timeout=5 is not a timedelta" in refusal(see, timeout=5)
 
 
 @pytest.mark.parametrize("name", ["", "a" * 41, "A", "1a", "_a", "a-b", "a b", "\u00e9", "a\n", None, 1])

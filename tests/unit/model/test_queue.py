@@ -28,6 +28,11 @@ def work(job: Job) -> None: ...
 @pytest.mark.parametrize(
     ("options", "text"),
     [
+        (
+            {"visibility": 30},
+            "visibility=30 is not a timedelta\n"
+            "  fix: say of what: visibility=timedelta(seconds=...), or minutes=, from datetime",
+        ),
         ({"visibility": timedelta(0)}, "visibility=0:00:00 is out of range\n  fix: give 1 second to 12 hours"),
         ({"visibility": timedelta(hours=13)}, "visibility=13:00:00 is out of range\n  fix: give 1 second to 12 hours"),
         ({"max_attempts": 0}, "max_attempts=0 is out of range\n  fix: give 1 to 1000"),
@@ -62,6 +67,12 @@ def test_what_is_refused_is_explained(options: dict[str, Any], text: str) -> Non
             {"fifo": True},
             {"window": timedelta(seconds=1)},
             "window=0:00:01 is out of range\n  fix: give up to 300 seconds, for FIFO none",
+        ),
+        (
+            {},
+            {"window": 5},
+            "window=5 is not a timedelta\n"
+            "  fix: say of what: window=timedelta(seconds=...), or minutes=, from datetime",
         ),
         ({}, {"concurrency": 0}, "concurrency=0 is out of range\n  fix: give 1 to 1000"),
     ],

@@ -23,6 +23,7 @@ def schedule(**settings: Any) -> Schedule:
     [
         ({}, "either every= or cron="),
         ({"every": timedelta(minutes=1), "cron": "0 3 * * ? *"}, "either every= or cron="),
+        ({"every": 5}, "every=5 is not a timedelta"),
         ({"every": timedelta(0)}, "whole number of minutes"),
         ({"every": timedelta(seconds=90)}, "whole number of minutes"),
         ({"every": timedelta(minutes=-5)}, "whole number of minutes"),

@@ -88,6 +88,14 @@ def table(**options: Any) -> Table[Any]:
             "shop.items.by: Todo has no field 'notes' to be the key of an index\n  fix: did you mean 'note'?",
         ),
         (
+            {"indexes": [Index("note")]},
+            'shop.items: indexes is not a dict\n  fix: indexes={"by_day": Index("day")}',
+        ),
+        (
+            {"indexes": {"by": "note"}},
+            "shop.items: indexes has 'note' where an Index should be\n  fix: indexes={'by': Index(\"day\")}",
+        ),
+        (
             {"indexes": {"by": Index("tags")}},
             "shop.items.by: 'tags' cannot be the key of an index: it is neither text nor an integer\n"
             "  fix: declare tags: str",

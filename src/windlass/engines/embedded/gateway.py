@@ -15,9 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]
+
 from windlass.dispatch.context import logger
-from windlass.dispatch.problem import as_problem, problem_response
 from windlass.dispatch.http import Match
+from windlass.dispatch.problem import as_problem, problem_response
 from windlass.engines.embedded.api import cors_headers, preflight
 from windlass.engines.embedded.engine import EmbeddedEngine, EmbeddedSystem
 from windlass.engines.embedded.own_pages import own_page
@@ -56,9 +58,12 @@ class Gateway:
 
     async def __call__(self, scope: Any, proto: Any) -> None:
         """Serves one request. `scope` and `proto` are granian's, which have no public types of their own."""
-        trace_id = f"{random.getrandbits(128):032x}"  # noqa: S311
+        trace_id = f"{random.getrandbits(128):032x}"
         try:
             job = await self._job(scope, proto, trace_id)
+        except ProtocolClosed:
+            logger.debug("%s %s: the client left before its body was here", scope.method, scope.path)
+            return
         except Exception as error:
             if not isinstance(error, Problem):
                 logger.error("%s %s failed", scope.method, scope.path, exc_info=error, extra={"trace_id": trace_id})
@@ -71,7 +76,9 @@ class Gateway:
             return
         if not self._engine.workers.enqueue(job):
             busy = ServiceUnavailable("too many requests wait already; come again", retry_after=1)
-            self._answer(proto, problem_response(busy, trace_id), trace_id)
+            response = problem_response(busy, trace_id)
+            response.headers += self._early_cors(scope)
+            self._answer(proto, response, trace_id)
             return
         self._gathered += 1
         self._open += 1
@@ -179,7 +186,18 @@ class Gateway:
 class _RequestJob:
     """A request on the workers' line, answered once: by its outcome, or by its deadline."""
 
-    __slots__ = ("_gateway", "_match", "_once", "_proto", "_request", "_resolver", "_response", "_system", "deadline", "done")
+    __slots__ = (
+        "_gateway",
+        "_match",
+        "_once",
+        "_proto",
+        "_request",
+        "_resolver",
+        "_response",
+        "_system",
+        "deadline",
+        "done",
+    )
 
     def __init__(
         self,
@@ -210,7 +228,7 @@ class _RequestJob:
         response = self._response
         if error is not None or response is None:
             unstored = ServiceUnavailable("the state cannot be written now; nothing was stored", retry_after=5)
-            response = problem_response(unstored, self._request.trace_id)
+            response = self._problem(unstored)
         self._send(response)
 
     def expire(self) -> None:
@@ -221,7 +239,14 @@ class _RequestJob:
             self._request.path,
             extra={"trace_id": self._request.trace_id, "system": self._system.model.name},
         )
-        self._send(problem_response(late, self._request.trace_id))
+        self._send(self._problem(late))
+
+    def _problem(self, problem: Problem) -> Response:
+        response = problem_response(problem, self._request.trace_id)
+        origin = self._request.headers.get("origin")
+        if origin is not None:
+            response.headers += cors_headers(self._match[0].route.api, origin)
+        return response
 
     def _send(self, response: Response) -> None:
         if self._once.acquire(blocking=False):

@@ -17,7 +17,6 @@ class EmbeddedIdempotency:
 
     def __init__(self, namespace: Namespace) -> None:
         self._store, self._clock = namespace.store, namespace.clock
-        self._marks: dict[tuple[str, str], int] = {}
         with self._store.write() as db:
             db.execute(
                 "create table if not exists idempotency (scope text not null, key text not null, "
@@ -39,18 +38,19 @@ class EmbeddedIdempotency:
                     "insert or replace into idempotency (scope, key, fingerprint, expires) values (?, ?, ?, ?)",
                     (scope, key, fingerprint, now + lease),
                 )
-                self._marks[scope, key] = mark
-                return Fresh()
+                return Fresh((now + lease, mark))
         held, expires, status, headers, body = row
         if status is None:
             return Running(expires - now)
         pairs = msgspec.json.decode(headers, type=list[tuple[str, str]])
         return Seen(held == fingerprint, Response(status, pairs, body))
 
-    def finish(self, scope: str, key: str, response: Response, keep: float) -> None:
-        with self._store.write(self._marks.pop((scope, key), None)) as db:
+    def finish(self, scope: str, key: str, fresh: Fresh, response: Response, keep: float) -> None:
+        expires, mark = fresh.reservation
+        with self._store.write(mark) as db:
             db.execute(
-                "update idempotency set expires = ?, status = ?, headers = ?, body = ? where scope = ? and key = ?",
+                "update idempotency set expires = ?, status = ?, headers = ?, body = ? "
+                "where scope = ? and key = ? and status is null and expires = ?",
                 (
                     self._clock.now() + keep,
                     response.status,
@@ -58,13 +58,16 @@ class EmbeddedIdempotency:
                     response.body,
                     scope,
                     key,
+                    expires,
                 ),
             )
 
-    def abandon(self, scope: str, key: str) -> None:
-        self._marks.pop((scope, key), None)
+    def abandon(self, scope: str, key: str, fresh: Fresh) -> None:
         with self._store.write() as db:
-            db.execute("delete from idempotency where scope = ? and key = ? and status is null", (scope, key))
+            db.execute(
+                "delete from idempotency where scope = ? and key = ? and status is null and expires = ?",
+                (scope, key, fresh.reservation[0]),
+            )
 
     def release_all(self) -> None:
         """Frees the keys of requests that ran when the process ended; called before the first request."""

@@ -40,11 +40,15 @@ class Keyring:
                     f"  fix: restore it from a backup; without it the secrets and tokens of this state are lost"
                 ) from None
             return cls(master)
-        with os.fdopen(handle, "wb") as file:
-            master = secrets.token_bytes(_LENGTH)
-            file.write(master)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with os.fdopen(handle, "wb") as file:
+                master = secrets.token_bytes(_LENGTH)
+                file.write(master)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            path.unlink()  # half a key would be in the way of every later start
+            raise
         return cls(master)
 
     def derive(self, purpose: str) -> bytes:

@@ -84,6 +84,7 @@ class Pump:
         self._store, self._workers, self._clock = store, workers, clock
         self._sources = list(sources)
         self._running = [0] * len(self._sources)
+        self._first = 0
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -105,12 +106,12 @@ class Pump:
             self._thread.join(5)
 
     def _run(self) -> None:
-        version = self._store.changes()
+        version = self._changes()
         while not self._stopping.is_set():
             try:
                 wait = self._round()
-            except Exception as error:  # whatever it is, the other sources go on
-                logger.error("work cannot be claimed: %s", error, exc_info=not isinstance(error, EngineUnavailable))
+            except EngineUnavailable as error:
+                _not_claimed(error)
                 wait = 1.0
             end = time.monotonic() + wait
             while not self._stopping.is_set() and not self._wake.is_set():
@@ -118,33 +119,55 @@ class Pump:
                 if left <= 0:
                     break
                 if not self._wake.wait(min(left, _GLANCE)):
-                    seen = self._store.changes()
+                    seen = self._changes()
                     if seen != version:
                         version = seen
                         break
             self._wake.clear()
 
+    def _changes(self) -> int | None:
+        """What `Store.changes` says; None when the state cannot be read, which the next round reports."""
+        try:
+            self._store.flush()  # what a thread of a handler's own wrote: nobody answers, and so commits, after it
+            return self._store.changes()
+        except EngineUnavailable:
+            return None
+
     def _round(self) -> float:
         """Claims what is due; returns for how many seconds nothing more will be."""
-        now = self._clock.now()
+        if self._workers.hanging:
+            return _GLANCE
+        now, mark = self._clock.now(), self._store.mark()
         claimed: list[tuple[int, Work]] = []
         earliest: float | None = None
-        for number, source in enumerate(self._sources):
-            room = source.concurrency - self._running[number]
+        # A claim that waited for a thread would use up its timeout, and an attempt, before it begins. So no more is
+        # claimed than can run, and each round begins with another source.
+        count = len(self._sources)
+        self._first = (self._first + 1) % count
+        for number in (*range(self._first, count), *range(self._first)):
+            source = self._sources[number]
+            free = self._workers.limit - sum(self._running) - len(claimed)
+            room = min(source.concurrency - self._running[number], free)
             if room <= 0:
                 continue
-            due = source.due_at()
-            if due is not None and due <= now:
-                works = source.claim(now, room)
-                claimed += [(number, work) for work in works]
-                if len(works) >= room:
-                    continue
+            try:
                 due = source.due_at()
+                if due is not None and due <= now:
+                    works = source.claim(now, room)
+                    claimed += [(number, work) for work in works]
+                    if len(works) >= room:
+                        continue
+                    due = source.due_at()
+            except Exception as error:  # whatever it is, the other sources go on
+                _not_claimed(error)
+                due = now + 1.0
             if due is not None:
                 earliest = due if earliest is None else min(earliest, due)
         # An attempt counts before it runs, so that a message that kills the process is found out; and what a claim
         # without work wrote (dead letters) must not keep the transaction open.
         self._store.flush()
+        if self._store.mark() != mark:
+            raise EngineUnavailable("what was claimed could not be stored")
         for number, work in claimed:
             self._submit(number, work)
         return 60.0 if earliest is None else max(0.0, min(60.0, earliest - now))
@@ -162,3 +185,7 @@ class Pump:
             work.expire()
             with self._lock:
                 self._running[number] -= 1
+
+
+def _not_claimed(error: Exception) -> None:
+    logger.error("work cannot be claimed: %s", error, exc_info=not isinstance(error, EngineUnavailable))

@@ -93,7 +93,8 @@ class EmbeddedQueue:
     def due_at(self, batch: int, window: float) -> float | None:
         """When a batch can be received, in epoch seconds; None: never, as things are."""
         now = self._clock.now()
-        sql = f"select count(*), min(visible) from (select visible from {self._table} where {self._receivable} limit :limit)"  # noqa: S608
+        inner = f"select visible from {self._table} where {self._receivable} limit :limit"  # noqa: S608
+        sql = f"select count(*), min(visible) from ({inner})"  # noqa: S608
         oldest = self._oldest(now)
         count, first = self._store.read(sql, {"now": now, "oldest": oldest, "limit": batch})[0]
         if count:
@@ -114,7 +115,10 @@ class EmbeddedQueue:
             rows.sort(key=lambda row: row[8])
             alive = [row for row in rows if row[2] <= self.model.max_attempts]
             if len(alive) < len(rows):
-                sql = f"update {self._table} set dead = 1, held = 0, attempts = attempts - 1, visible = ?, reason = coalesce(reason, ?) where id = ?"  # noqa: S608
+                sql = (
+                    f"update {self._table} set dead = 1, held = 0, attempts = attempts - 1, visible = ?, "  # noqa: S608
+                    "reason = coalesce(reason, ?) where id = ?"
+                )
                 db.executemany(
                     sql,
                     [
@@ -208,9 +212,7 @@ class QueueSource:
     may deliver them; a FIFO queue keeps its order.
     """
 
-    def __init__(
-        self, queue: EmbeddedQueue, dispatch: MessageDispatch, *, chaos: random.Random | None = None
-    ) -> None:
+    def __init__(self, queue: EmbeddedQueue, dispatch: MessageDispatch, *, chaos: random.Random | None = None) -> None:
         self.queue, self.dispatch, self.chaos = queue, dispatch, chaos
         self._consumer = queue.model.consumers[0]
         self.concurrency = self._consumer.concurrency

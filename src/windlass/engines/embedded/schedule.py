@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from windlass.dispatch.context import logger
 from windlass.dispatch.tick import TickDispatch
 from windlass.engines.embedded.namespace import Namespace
 from windlass.errors import EngineUnavailable
@@ -55,7 +56,8 @@ class EmbeddedSchedule:
         return min(times) if times else None
 
     def take(self, now: float, limit: int, lease: float) -> list[Tick]:
-        """The ticks that are due, hidden for `lease` seconds. Of several missed firings only the latest counts."""
+        """The ticks that are due, hidden for `lease` seconds. Of several missed firings only the latest counts. One
+        whose last attempt never came to an end, because the process died of it, is given up."""
         with self._store.atomic() as db:
             following = self.next_at()
             if following is not None and following <= now:
@@ -65,16 +67,22 @@ class EmbeddedSchedule:
                     "update schedules set next_at = ? where system = ? and name = ?",
                     (after.timestamp() if after else None, *self._key),
                 )
-                db.execute(
-                    "insert into ticks values (?, ?, ?, ?, 0, ?)", (str(uuid.uuid4()), *self._key, latest, now)
-                )
+                db.execute("insert into ticks values (?, ?, ?, ?, 0, ?)", (str(uuid.uuid4()), *self._key, latest, now))
             rows = db.execute(
                 "update ticks set attempt = attempt + 1, due_at = ? where id in "
                 "(select id from ticks where system = ? and name = ? and due_at <= ? order by due_at limit ?) "
                 "returning id, scheduled_at, attempt",
                 (now + lease, *self._key, now, limit),
             ).fetchall()
-        return [Tick(row[0], datetime.fromtimestamp(row[1], UTC), row[2]) for row in rows]
+            for row in rows:
+                if row[2] > self.model.retries + 1:
+                    db.execute("delete from ticks where id = ?", (row[0],))
+                    logger.error("%s was given up: its handler never came to an end", self.model.where)
+        return [
+            Tick(row[0], datetime.fromtimestamp(row[1], UTC), row[2])
+            for row in rows
+            if row[2] <= self.model.retries + 1
+        ]
 
     def mark(self) -> int:
         """To be taken before a tick is handled, and given to `settle`."""

@@ -34,7 +34,10 @@ class EmbeddedSecret:
         # Not cached: what another process (the command line) has set counts at once.
         row = self._store.read_one("select value from secrets where system = ? and name = ?", self._key)
         if row is None:
-            raise SecretNotSet(f"the secret {self.model.name!r} has no value\n  fix: set it with `windlass secret set {self.model.system.name} {self.model.name}`")
+            raise SecretNotSet(
+                f"the secret {self.model.name!r} has no value\n"
+                f"  fix: set it with `windlass secret set {self.model.system.name} {self.model.name}`"
+            )
         value = self._keyring.decrypt(self._purpose, row[0]).decode()
         self._known(value)
         return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import socket
@@ -36,10 +37,14 @@ def listen(host: str, port: int) -> socket.socket:
         listening.listen(_BACKLOG)
     except OSError as error:
         listening.close()
-        raise HomeError(
-            f"cannot listen on {host}:{port}: {error.strerror}\n"
-            f"  fix: stop the program that uses it, or give another with --port (0: any that is free)"
-        ) from error
+        match error.errno:
+            case errno.EADDRINUSE:
+                fix = "stop the program that uses it, or give another with --port (0: any that is free)"
+            case errno.EACCES:
+                fix = "give a port above 1023 with --port; those below are for root"
+            case _:
+                fix = "give an address of this machine with --host: 127.0.0.1, or 0.0.0.0 for all that it has"
+        raise HomeError(f"cannot listen on {host}:{port}: {error.strerror}\n  fix: {fix}") from error
     return listening
 
 

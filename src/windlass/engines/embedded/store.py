@@ -53,9 +53,7 @@ class Store:
 
     @staticmethod
     def _connect(path: Path, durability: Durability) -> sqlite3.Connection:
-        db = sqlite3.connect(
-            path, isolation_level=None, check_same_thread=False, timeout=10.0, cached_statements=512
-        )
+        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0, cached_statements=512)
         db.execute("pragma journal_mode = wal")
         db.execute(f"pragma synchronous = {'full' if durability == 'full' else 'normal'}")
         db.execute("pragma foreign_keys = on")

@@ -11,11 +11,10 @@ import msgspec
 from windlass.engines.embedded.conditions import holds
 from windlass.engines.embedded.item_size import check_numbers, check_size
 from windlass.engines.embedded.namespace import Namespace
-from windlass.errors import Conflict, InvalidItem, InvalidState, NotFound, Problem, TransactionConflict
+from windlass.errors import Conflict, InvalidItem, InvalidState, NotFound, TransactionConflict
 from windlass.model.table import Table
 from windlass.ports.table import (
     Attributes,
-    Check,
     Compare,
     Condition,
     Delete,

@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from windlass.dispatch.context import logger
+
 __all__ = ["Job", "Workers"]
 
 _PATIENCE = 0.005
@@ -51,7 +53,7 @@ class Workers:
     and to answer."""
 
     def __init__(self, *, limit: int = 64, backlog: int = 4096, idle: Callable[[], None]) -> None:
-        self._limit, self._backlog, self._idle = limit, backlog, idle
+        self.limit, self._backlog, self._idle = limit, backlog, idle
         self._jobs: deque[Job] = deque()
         self._lock = threading.Lock()
         self._resting: list[_Worker] = []
@@ -59,6 +61,7 @@ class Workers:
         self._done = 0
         self._abandoned = 0
         self._stopping = threading.Event()
+        self._over = False
         self._watcher_wake = threading.Event()
         self._watcher: threading.Thread | None = None
 
@@ -87,6 +90,11 @@ class Workers:
             self._watcher_wake.set()
 
     @property
+    def hanging(self) -> bool:
+        """Whether so many threads hang that nothing is taken."""
+        return self._abandoned >= _MOST_ABANDONED
+
+    @property
     def busy(self) -> int:
         """How many jobs run or wait."""
         return len(self._jobs) + sum(1 for worker in tuple(self._running) if worker.job is not None)
@@ -103,18 +111,22 @@ class Workers:
         pause = threading.Event()
         while self.busy and time.monotonic() < end:
             pause.wait(0.01)
+        done = not self.busy
+        self._over = True
+        self._jobs.clear()
         self._watcher_wake.set()
         with self._lock:
             for worker in self._resting:
                 worker.wake.release()
-        return not self.busy
+            self._resting.clear()
+        return done
 
     def _add_worker(self) -> None:
         if self._resting:
             worker = self._resting.pop()
             self._running.add(worker)
             worker.wake.release()
-        elif len(self._running) < self._limit:
+        elif len(self._running) < self.limit:
             worker = _Worker()
             self._running.add(worker)
             threading.Thread(target=self._work, args=(worker,), name="windlass-worker", daemon=True).start()
@@ -135,11 +147,20 @@ class Workers:
                         return
                     self._resting.append(worker)
                 worker.wake.acquire()
-                if self._stopping.is_set():
+                if self._over:
                     return
                 continue
             worker.job = job
-            job.run()
+            try:
+                job.run()
+            except BaseException:
+                # Whatever it was (a handler may raise KeyboardInterrupt), the thread's place must get free again.
+                logger.exception("a piece of work broke off")
+                with self._lock:
+                    worker.job = None
+                    expired = worker.abandoned
+                if not expired:
+                    job.expire()
             self._done += 1
             with self._lock:
                 worker.job = None
@@ -151,29 +172,40 @@ class Workers:
 
     def _watch(self) -> None:
         pause = threading.Event()
-        rest: float | None = None
-        while not self._stopping.is_set():
-            self._watcher_wake.wait(rest)
+        while not self._over:
+            self._watcher_wake.wait()
             seen = self._done
             pause.wait(_PATIENCE)
-            now = time.monotonic()
             with self._lock:
                 self._watcher_wake.clear()
-                deadlines = [self._check(worker, now) for worker in tuple(self._running)]
-                if self._jobs:
+                late = self._late(time.monotonic())
+                if self._jobs and self._done == seen:
+                    self._add_worker()
+                if self._jobs or self._running:
+                    # Not before all rest: a handler may write at any moment, and a job may just be between the line
+                    # and its worker.
                     self._watcher_wake.set()
-                    if self._done == seen and not self._stopping.is_set():
-                        self._add_worker()
-                rest = min((deadline - now for deadline in deadlines if deadline is not None), default=None)
+            for job in late:
+                job.expire()
             self._idle()
 
-    def _check(self, worker: _Worker, now: float) -> float | None:
-        """Gives up a worker whose job is late; otherwise returns its deadline, None when it has no job."""
-        job = worker.job
-        if job is None or now <= job.deadline:
-            return None if job is None else job.deadline
-        worker.abandoned = True
-        self._abandoned += 1
-        self._running.discard(worker)
-        job.expire()
-        return None
+    def _late(self, now: float) -> list[Job]:
+        """Gives up the workers whose job is late, and takes late jobs from the head of the line; returns the jobs."""
+        late: list[Job] = []
+        for worker in tuple(self._running):
+            job = worker.job
+            if job is not None and job.deadline < now:
+                worker.abandoned = True
+                self._abandoned += 1
+                self._running.discard(worker)
+                late.append(job)
+        while self._jobs and self._jobs[0].deadline < now:
+            try:
+                job = self._jobs.popleft()
+            except IndexError:  # a worker was quicker
+                break
+            if job.deadline >= now:  # likewise: this is the one behind
+                self._jobs.appendleft(job)
+                break
+            late.append(job)
+        return late

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sqlite3
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -38,7 +39,8 @@ def raw(up: Up, data: bytes) -> bytes:
 
 
 def serves(up: Up) -> bool:
-    return up.http.get("/app/gateway_app/fast").status_code == 404 and up.http.get("/app/fast").json() == {"fast": "yes"}
+    elsewhere, here = up.http.get("/app/gateway_app/fast"), up.http.get("/app/fast")
+    return elsewhere.status_code == 404 and here.json() == {"fast": "yes"}
 
 
 def test_ready_and_links(up: Up) -> None:
@@ -49,9 +51,10 @@ def test_ready_and_links(up: Up) -> None:
 
 def test_a_handler_that_hangs_is_given_up_and_its_late_calls_are_refused(up: Up) -> None:
     started = time.monotonic()
-    answer = up.http.get("/app/hang")
+    answer = up.http.get("/app/hang", headers={"origin": "https://page.example"})
     assert 0.9 < time.monotonic() - started < 2.5
     assert answer.status_code == 504
+    assert answer.headers["access-control-allow-origin"] == "https://page.example"
     assert answer.json()["trace_id"] == answer.headers["x-trace-id"]
     started = time.monotonic()
     while "late" not in up.log() and time.monotonic() - started < 10:
@@ -78,6 +81,31 @@ def test_what_a_slow_handler_wrote_is_seen_before_it_ends(up: Up) -> None:
             assert not writing.done()
         assert not writing.done()
         assert writing.result().status_code == 200
+
+
+def test_what_a_slow_handler_wrote_is_durable_before_it_ends(up: Up) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(up.http.get, "/app/slow-then-wrote/durable")
+        with sqlite3.connect(up.home / "default" / "state.sqlite", isolation_level=None) as db:
+            while not db.execute('select 1 from "t.app.notes" where p = ?', ("durable",)).fetchall():
+                assert not writing.done()
+            db.execute("begin immediate")  # what the command line does beside the server
+            db.execute("rollback")
+        db.close()
+        assert not writing.done()
+
+
+def test_what_no_handler_should_do_is_answered_and_the_server_serves_on(up: Up) -> None:
+    assert up.http.get("/app/interrupt").status_code == 504
+    assert up.http.get("/app/no-status").status_code == 500
+    assert serves(up)
+
+
+def test_a_client_that_leaves_is_no_error(up: Up) -> None:
+    with connect(up) as connection:
+        connection.sendall(b"PUT /app/notes/gone HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
+    assert serves(up)
+    assert "PUT /app/notes/gone" not in up.log()
 
 
 def test_an_exception_is_a_500_with_a_trace_id_and_nothing_internal(up: Up) -> None:
@@ -181,7 +209,9 @@ def test_there_is_no_way_out_of_the_pages(up: Up, path: str) -> None:
     assert answer.startswith((b"HTTP/1.1 404", b"HTTP/1.1 400")), answer[:200]
 
 
-@pytest.mark.parametrize(("sent", "name"), [("caf%C3%A9", "café"), ("a%20b", "a b"), ("100%25", "100%"), ("a+b", "a+b")])
+@pytest.mark.parametrize(
+    ("sent", "name"), [("caf%C3%A9", "café"), ("a%20b", "a b"), ("100%25", "100%"), ("a+b", "a+b")]
+)
 def test_path_values_are_percent_decoded_once(up: Up, sent: str, name: str) -> None:
     answer = raw(up, f"GET /app/path/{sent} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
     assert json.loads(answer.partition(b"\r\n\r\n")[2]) == {"name": name}
@@ -211,9 +241,7 @@ def test_browsers_of_listed_origins_may_call(up: Up) -> None:
 
 
 def test_errors_before_the_handler_can_be_read_by_browsers_too(up: Up) -> None:
-    answer = up.http.put(
-        "/app/notes/1", content=b"x" * 70_000, headers={"origin": "https://page.example"}
-    )
+    answer = up.http.put("/app/notes/1", content=b"x" * 70_000, headers={"origin": "https://page.example"})
     assert answer.status_code == 413
     assert answer.headers["access-control-allow-origin"] == "https://page.example"
 

@@ -420,8 +420,8 @@ function build(description) {
     if (tags.length > 1) {
       index.append(el("li", { class: "tag" }, tag));
       main.append(el("h2", {}, tag));
+      if (about) main.append(el("p", { class: "quiet" }, about));
     }
-    if (about) main.append(el("p", { class: "quiet" }, about));
     for (const operation of operations.filter((one) => one.tag === tag)) {
       index.append(el("li", {}, el("a", { href: `#op-${encodeURIComponent(operation.id)}`, click: () => setTimeout(openTarget) },
         el("span", { class: `method ${operation.method}` }, operation.method.toUpperCase()), el("span", { class: "path" }, operation.path))));

@@ -52,6 +52,26 @@ def wrote_then_slow(id: str) -> None:
     threading.Event().wait(2)
 
 
+@api.get("/slow-then-wrote/{id}", uses=[notes.put])
+def slow_then_wrote(id: str) -> None:
+    """Writes a while after its beginning, and then works on for three seconds."""
+    threading.Event().wait(0.1)
+    notes.put(Note(id))
+    threading.Event().wait(3)
+
+
+@api.get("/interrupt")
+def interrupt() -> None:
+    """Raises what no handler should."""
+    raise KeyboardInterrupt
+
+
+@api.get("/no-status")
+def no_status() -> Reply[None]:
+    """Answers with a number that is no status."""
+    return Reply(None, 9999)
+
+
 @api.get("/boom")
 def boom() -> None:
     """Fails."""

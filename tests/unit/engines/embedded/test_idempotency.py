@@ -1,0 +1,75 @@
+"""Reservations of idempotency keys: one that outlived its lease touches nobody else's."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from windlass.engines.embedded.idempotency import EmbeddedIdempotency
+from windlass.engines.embedded.namespace import Namespace
+from windlass.ports.api import Response
+from windlass.ports.clock import ManualClock
+from windlass.ports.idempotency import Fresh, Running, Seen
+
+LATE, ANSWER = Response(200, [], b"late"), Response(201, [("x-a", "b")], b"answer")
+
+
+class Keys:
+    """One key, and a clock to move."""
+
+    def __init__(self, home: Path) -> None:
+        self.clock = ManualClock()
+        self.namespace = Namespace(home, clock=self.clock)
+        self.port = EmbeddedIdempotency(self.namespace)
+
+    def begin(self) -> Fresh | Running | Seen:
+        return self.port.begin("scope", "key", b"print", 11)
+
+    def reserve(self) -> Fresh:
+        begun = self.begin()
+        assert isinstance(begun, Fresh)
+        return begun
+
+    def pass_time(self, seconds: float) -> None:
+        self.clock.advance(timedelta(seconds=seconds))
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Iterator[Keys]:
+    made = Keys(tmp_path)
+    yield made
+    made.namespace.close()
+
+
+def test_a_late_failure_does_not_free_the_key_for_a_third_request(keys: Keys) -> None:
+    first = keys.reserve()
+    keys.pass_time(11)
+    second = keys.reserve()
+    keys.port.abandon("scope", "key", first)
+    assert isinstance(keys.begin(), Running)
+    keys.port.finish("scope", "key", second, ANSWER, 60)
+    assert keys.begin() == Seen(True, ANSWER)
+
+
+def test_a_late_answer_does_not_replace_another(keys: Keys) -> None:
+    first = keys.reserve()
+    keys.pass_time(11)
+    second = keys.reserve()
+    keys.port.finish("scope", "key", first, LATE, 60)
+    assert isinstance(keys.begin(), Running)
+    keys.port.finish("scope", "key", second, ANSWER, 60)
+    keys.port.finish("scope", "key", first, LATE, 60)
+    assert keys.begin() == Seen(True, ANSWER)
+
+
+def test_a_late_answer_is_kept_when_nobody_took_the_key(keys: Keys) -> None:
+    first = keys.reserve()
+    keys.pass_time(12)
+    keys.port.finish("scope", "key", first, LATE, 60)
+    assert keys.begin() == Seen(True, LATE)
+
+
+def test_who_failed_in_time_frees_the_key(keys: Keys) -> None:
+    keys.port.abandon("scope", "key", keys.reserve())
+    keys.reserve()
