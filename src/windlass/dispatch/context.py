@@ -21,6 +21,18 @@ logger = logging.getLogger("windlass")
 
 
 @dataclass(slots=True)
+class _Known:
+    """What is the same for every call of a handler, looked up once."""
+
+    name: str
+    grants: frozenset[tuple[str, str]]
+    used: set[tuple[str, str]]
+    ok: Series
+    failed: Series
+    duration: Series
+
+
+@dataclass(slots=True)
 class Context:
     """One system on one engine. `ports` maps a resource's name to the engine's implementation; `used` collects
     the grants that handlers made use of, by handler."""
@@ -31,14 +43,15 @@ class Context:
     signing_key: bytes
     metrics: Metrics
     used: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
-    _grants: dict[str, frozenset[tuple[str, str]]] = field(init=False)
-    _series: dict[str, tuple[Series, Series, Series]] = field(init=False)
+    _known: dict[str, _Known] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._grants = grants(self.system)
-        system = self.system.name
-        self._series = {
-            handler.name: (
+        granted, system = grants(self.system), self.system.name
+        self._known = {
+            handler.name: _Known(
+                f"{system}.{handler.name}",
+                granted[handler.name],
+                self.used.setdefault(handler.name, set()),
                 series("calls", system=system, handler=handler.name, outcome="ok"),
                 series("calls", system=system, handler=handler.name, outcome="error"),
                 series("duration", system=system, handler=handler.name),
@@ -46,33 +59,31 @@ class Context:
             for handler in self.system.handlers
         }
 
-    def invocation(self, handler: Handler, trace_id: str, deadline: float) -> Invocation:
-        """What `handler` runs under, until `deadline` on `time.monotonic`'s scale."""
-        return Invocation(
+    def call(self, handler: Handler, trace_id: str, deadline: float, function: Callable[[], Any]) -> Any:
+        """Runs `function` as `handler` until `deadline` on `time.monotonic`'s scale; counts it, times it, and lets
+        its exception through."""
+        started = time.perf_counter()
+        known = self._known[handler.name]
+        outcome = known.failed
+        invocation = Invocation(
             self.system.name,
-            f"{self.system.name}.{handler.name}",
+            known.name,
             self.ports,
             self.clock,
             self.signing_key,
             trace_id,
-            self._grants[handler.name],
+            known.grants,
             deadline,
-            self.used.setdefault(handler.name, set()),
+            known.used,
         )
-
-    def call(self, handler: Handler, trace_id: str, deadline: float, function: Callable[[], Any]) -> Any:
-        """Runs `function` as `handler`; counts it, times it, and lets its exception through."""
-        started = time.perf_counter()
-        ok, failed, duration = self._series[handler.name]
-        outcome = failed
         try:
-            with invoked(self.invocation(handler, trace_id, deadline)):
+            with invoked(invocation):
                 result = function()
-            outcome = ok
+            outcome = known.ok
             return result
         except SystemExit as error:
             # It would go past everything that takes a handler's failure, and end the thread that serves.
             raise RuntimeError(f"{handler.name} called sys.exit({error.code!r})") from error
         finally:
             self.metrics.count(outcome)
-            self.metrics.observe(duration, time.perf_counter() - started)
+            self.metrics.observe(known.duration, time.perf_counter() - started)

@@ -107,6 +107,7 @@ class Table(Resource, Generic[T]):
             check_ttl_field(self.shape, ttl, where=self.where)
         if version is not None:
             check_number_field(self.shape, version, "version", where=self.where)
+        self.absent = Compare("absent", key)
         self._rules: dict[tuple[str, int], KeyRule] = {}
         self.indexes: dict[str, TableIndex[T]] = {}
         check_indexes(indexes or {}, where=self.where)
@@ -328,11 +329,11 @@ class Table(Resource, Generic[T]):
         key = self._key_of(attributes)
         conditions = [self._condition(when)] if when is not None else []
         if if_absent:
-            conditions.append(Compare("absent", self.key))
+            conditions.append(self.absent)
         stored = item
         if self.version:
             held = attributes[self.version]
-            conditions.append(Compare("eq", self.version, held) if held else Compare("absent", self.key))
+            conditions.append(Compare("eq", self.version, held) if held else self.absent)
             attributes[self.version] = held + 1
             stored = self.shape.decode(attributes)
         parts = tuple(c for c in conditions if c is not None)

@@ -87,7 +87,7 @@ def test_each_folder_of_a_post_is_stored(app: Driver) -> None:
     answer = post(app, report("/in/a", "/in/b", sla=30))
     assert answer.status == 200
     stored = answer.json()["stored"]
-    assert [uuid.UUID(error_id).version for error_id in stored] == [4, 4]
+    assert [uuid.UUID(error_id).version for error_id in stored] == [7, 7]
     found = search(app, "date=2024-06-12")
     assert {item["ErrorId"] for item in found["items"]} == set(stored)
     item = next(item for item in found["items"] if item["ErrorId"] == stored[0])

@@ -11,8 +11,6 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from granian.rsgi import ProtocolClosed  # type: ignore[attr-defined]
@@ -143,7 +141,8 @@ class Gateway:
                 raise BadRequest("Content-Length is not a number", field="header.content-length")
             if int(declared) > most:
                 raise PayloadTooLarge(f"the body has {int(declared):,} bytes; the most is {most:,}")
-        with self._reading.limited():
+        task = self._reading.begin()
+        try:
             if declared is not None:
                 whole: bytes = await proto()
                 return whole
@@ -154,6 +153,13 @@ class Gateway:
                     raise PayloadTooLarge(f"the body has more than {most:,} bytes")
                 chunks.append(chunk)
             return b"".join(chunks)
+        except asyncio.CancelledError:
+            if not self._reading.is_late(task):
+                raise
+            task.uncancel()
+            raise RequestTimeout(f"the body did not arrive within {_BODY_SECONDS:.0f} seconds") from None
+        finally:
+            self._reading.end(task)
 
     def _preflight(self, system: EmbeddedSystem, path: str, headers: dict[str, str]) -> Response:
         methods = system.http.allowed(path)
@@ -288,25 +294,24 @@ class _Reading:
         self._late: set[asyncio.Task[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    @contextmanager
-    def limited(self) -> Iterator[None]:
-        """Raises RequestTimeout when the block is not left within 30 seconds or so."""
+    def begin(self) -> asyncio.Task[Any]:
+        """The running task, to be cancelled when it has not come to its `end` within 30 seconds or so."""
         task = asyncio.current_task()
         assert task is not None
         loop = asyncio.get_running_loop()
         self._since[task] = loop.time()
         if self._timer is None:
             self._timer = loop.call_later(1.0, self._look, loop)
-        try:
-            yield
-        except asyncio.CancelledError:
-            if task not in self._late:
-                raise
-            task.uncancel()
-            raise RequestTimeout(f"the body did not arrive within {_BODY_SECONDS:.0f} seconds") from None
-        finally:
-            self._late.discard(task)
-            del self._since[task]
+        return task
+
+    def is_late(self, task: asyncio.Task[Any]) -> bool:
+        """Whether it was this that cancelled the task."""
+        return task in self._late
+
+    def end(self, task: asyncio.Task[Any]) -> None:
+        """The body is here, or given up."""
+        self._late.discard(task)
+        del self._since[task]
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         before = loop.time() - _BODY_SECONDS
@@ -318,8 +323,5 @@ class _Reading:
 
 
 def _headers(headers: Any) -> dict[str, str]:
-    """Header names in lower case; the first value of one that is repeated."""
-    found: dict[str, str] = {}
-    for name, value in headers.items():
-        found.setdefault(name, value)
-    return found
+    """Header names in lower case, as granian gives them; the first value of one that is repeated."""
+    return dict(reversed(headers.items()))

@@ -90,6 +90,16 @@ class Store:
             except sqlite3.DatabaseError as error:
                 raise self._fault(error) from error
 
+    def execute(self, sql: str, parameters: Parameters = ()) -> int:
+        """Executes one INSERT, UPDATE or DELETE in the open transaction; returns how many rows it changed."""
+        with self._lock:
+            try:
+                if not self._open:
+                    self._begin()
+                return self._db.execute(sql, parameters).rowcount
+            except sqlite3.DatabaseError as error:
+                raise self._fault(error) from error
+
     @contextmanager
     def write(self, since: int | None = None) -> Iterator[sqlite3.Connection]:
         """The connection inside the open transaction, to execute one statement, or several of which the last can

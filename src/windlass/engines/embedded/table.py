@@ -15,7 +15,6 @@ from windlass.errors import Conflict, InvalidItem, InvalidState, NotFound, Trans
 from windlass.model.table import Table
 from windlass.ports.table import (
     Attributes,
-    Compare,
     Condition,
     Delete,
     Key,
@@ -203,13 +202,10 @@ class EmbeddedTable:
         if type(write) is Put:
             row = self._row(write.key, write.attributes)
             if write.when is None:
-                with self._store.write() as db:
-                    db.execute(self._upsert, row)
+                self._store.execute(self._upsert, row)
                 return write.attributes
-            if write.when == Compare("absent", self._key):
-                with self._store.write() as db:
-                    if db.execute(self._insert, row).rowcount:
-                        return write.attributes
+            if write.when is self._model.absent and self._store.execute(self._insert, row):
+                return write.attributes
         with self._store.write() as db:
             return self._apply(db, write)
 
@@ -251,7 +247,7 @@ class EmbeddedTable:
         return held
 
     def _refusal(self, write: Write, held: Attributes | None) -> str:
-        if held is not None and write.when == Compare("absent", self._key):
+        if held is not None and write.when is self._model.absent:
             return f"{self._model.name} has an item with this key already"
         return f"the condition on the item of {self._model.name} does not hold"
 
