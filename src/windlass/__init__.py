@@ -48,7 +48,8 @@ from windlass.model.schedule import Schedule
 from windlass.model.secret import Secret
 from windlass.model.signature import Header, QueryName
 from windlass.model.system import System
-from windlass.model.table import Page, Table, transact
+from windlass.model.table import Page, Table
+from windlass.model.transaction import transact
 from windlass.model.user_pool import UserPool
 from windlass.ports.api import Caller, Request
 from windlass.ports.schedule import Tick

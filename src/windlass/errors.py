@@ -25,6 +25,7 @@ __all__ = [
     "HomeError",
     "InvalidItem",
     "InvalidState",
+    "LengthRequired",
     "LoadError",
     "LockedOut",
     "MethodNotAllowed",
@@ -211,6 +212,12 @@ class TransactionConflict(Conflict):
     def __init__(self, detail: str, reasons: Sequence[str | None]) -> None:
         super().__init__(detail)
         self.reasons = tuple(reasons)
+
+
+class LengthRequired(Problem):
+    """The body must say how long it is. Becomes 411."""
+
+    status, title = 411, "Length Required"
 
 
 class PayloadTooLarge(Problem):

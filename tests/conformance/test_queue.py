@@ -206,7 +206,7 @@ def test_a_failure_is_logged_with_its_trace(app: Driver) -> None:
     with app.bound():
         jobs.send(Job("a", failures=1))
     app.settle()
-    [line] = [line for line in app.logs if "work failed on a message of jobs" in line.message]
+    [line] = [line for line in app.logs if "work failed on message" in line.message]
     assert "ValueError: a cannot be done yet" in line.message
     assert line.trace_id
 

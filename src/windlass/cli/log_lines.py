@@ -49,7 +49,12 @@ class _Lines(logging.Formatter):
                 if value := getattr(record, name, None):
                     line[name] = value
             return msgspec.json.encode(line).decode()
-        return f"{time} {record.levelname:<7} {message}" + (f"  trace={trace_id}" if trace_id else "")
+        system = getattr(record, "system", None)
+        first, *rest = message.split("\n")
+        told = f"{first}  system={system}" if system else first
+        if trace_id:
+            told += f"  trace={trace_id}"
+        return "\n".join((f"{time} {record.levelname:<7} {told}", *rest))
 
 
 def _following(trace: TracebackType | None) -> Iterator[TracebackType]:

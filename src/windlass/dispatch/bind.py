@@ -27,7 +27,7 @@ class Binder:
     def __init__(self, parameters: tuple[Parameter, ...]) -> None:
         self._takes: list[tuple[str, Take]] = [(parameter.name, _taker(parameter)) for parameter in parameters]
         self._query_names = {p.wire_name for p in parameters if p.source == "query"}
-        self.has_body = any(p.source == "body" for p in parameters)
+        self.raw_body = any(p.source == "body" and p.kind is bytes for p in parameters)
 
     def __call__(self, request: Request, path: Mapping[str, str], caller: Caller | None) -> dict[str, Any]:
         """Raises BadRequest, Unauthorized, UnsupportedMediaType."""

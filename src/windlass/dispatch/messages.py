@@ -68,7 +68,7 @@ class MessageDispatch:
         except Exception as error:
             for message in messages:
                 failures[message.id] = _told(error)
-            self._log(error, trace_id)
+            self._log(error, trace_id, f"{len(messages)} messages")
             return
         ids = {message.id for message in messages}
         failed_groups: set[str] = set()
@@ -83,13 +83,14 @@ class MessageDispatch:
 
     def _failed(self, message_id: str, error: BaseException, trace_id: str, failures: dict[str, str]) -> None:
         failures[message_id] = _told(error)
-        self._log(error, trace_id)
+        self._log(error, trace_id, f"message {message_id}")
 
-    def _log(self, error: BaseException, trace_id: str) -> None:
+    def _log(self, error: BaseException, trace_id: str, what: str) -> None:
         name = self._consumer.handler.name
         logger.warning(
-            "%s failed on a message of %s",
+            "%s failed on %s of %s",
             name,
+            what,
             self._queue.name,
             exc_info=error,
             extra={"trace_id": trace_id, "system": self._context.system.name, "handler": name},

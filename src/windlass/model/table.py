@@ -24,6 +24,7 @@ from windlass.model.keys import (
 )
 from windlass.model.resource import Resource, operation
 from windlass.model.shape import Shape
+from windlass.model.transaction import TableWrite, transact
 from windlass.ports.binding import current, port
 from windlass.ports.table import (
     All,
@@ -40,20 +41,18 @@ from windlass.ports.table import (
     Slice,
     TablePort,
     Update,
-    Write,
 )
 
 if TYPE_CHECKING:
     from windlass.model.system import System
 
-__all__ = ["Page", "Table", "TableWrite", "transact"]
+__all__ = ["Page", "Table"]
 
 T = TypeVar("T")
 
 MAX_PAGE = 1000
 MAX_PARTITION = 2048
 MAX_SORT = 1024
-MAX_TRANSACTION = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +62,6 @@ class Page(Generic[T]):
     items: list[T]
     next: str | None = None
     previous: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TableWrite:
-    """One write of a transaction, made by `Table.to_put` and its siblings. `operation` is what it needs granted."""
-
-    table: str
-    operation: str
-    write: Write
 
 
 class Table(Resource, Generic[T]):
@@ -473,29 +463,3 @@ class Table(Resource, Generic[T]):
 
 def _refuse_field(summary: str, where: str) -> NoReturn:
     raise DeclarationError(summary, where=where, fix="name a field of the item's type, as it is stored")
-
-
-def transact(*writes: TableWrite) -> None:
-    """Applies all writes or none, across tables of one system: 1 to 100 writes, each to another item.
-
-        transact(accounts.to_update("a", add={"cents": -5}, when=field("cents") >= 5),
-                 accounts.to_update("b", add={"cents": 5}))
-
-    Needs the grant of each write's own operation (`accounts.update`). Raises TransactionConflict, whose `reasons`
-    say which writes were refused and why.
-    """
-    if not 1 <= len(writes) <= MAX_TRANSACTION:
-        raise InvalidItem(f"a transaction has 1 to {MAX_TRANSACTION} writes, not {len(writes)}")
-    seen = set()
-    for write in writes:
-        if not isinstance(write, TableWrite):
-            raise DeclarationError(
-                f"transact takes writes, and one of its arguments is of type {type(write).__name__}",
-                fix="transact(items.to_put(item), items.to_delete(key)): to_put, and not put; no list around them",
-            )
-        target = (write.table, write.write.key)
-        if target in seen:
-            raise InvalidItem(f"a transaction writes {write.table} {write.write.key} twice; merge the two writes")
-        seen.add(target)
-    tables: list[TablePort] = [port(write.table, write.operation) for write in writes]
-    tables[0].transact([(write.table, write.write) for write in writes])

@@ -64,8 +64,8 @@ class QueueOperator(QueuePort, Protocol):
         """The oldest messages, without receiving them."""
         ...
 
-    def redrive(self, limit: int | None) -> int:
-        """Moves dead letters back to the queue with attempts at 0; returns how many."""
+    def redrive(self, limit: int | None = None) -> int:
+        """Moves dead letters back to the queue as if they were sent now; returns how many."""
         ...
 
     def purge(self, *, dead: bool) -> int:

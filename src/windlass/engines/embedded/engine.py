@@ -110,8 +110,10 @@ class EmbeddedSystem:
                 port.release_all()
             elif isinstance(port, EmbeddedSecret):
                 port.ensure_generated()
-            elif isinstance(port, EmbeddedUserPool) and (first := port.ensure_first_user()) is not None:
-                shown.append((name, *first))
+            elif isinstance(port, EmbeddedUserPool):
+                port.jwks()  # makes the key now, not on the event loop for the first who asks
+                if (first := port.ensure_first_user()) is not None:
+                    shown.append((name, *first))
         return shown
 
     def housekeeping(self) -> None:

@@ -49,6 +49,7 @@ class Namespace:
         self.path = folder(home, name)
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._check_key()
             self.keyring = Keyring.open(self.path / "master.key")
         except OSError as error:
             raise HomeError(
@@ -58,6 +59,14 @@ class Namespace:
         self.clock = clock or SystemClock()
         self.base_url = base_url
         self.store = Store(self.path / "state.sqlite", durability=durability)
+
+    def _check_key(self) -> None:
+        """A new key beside old state would make every secret and token in it unreadable."""
+        if (self.path / "state.sqlite").exists() and not (self.path / "master.key").exists():
+            raise HomeError(
+                f"{self.path} holds state, but its master.key is missing\n"
+                f"  fix: restore master.key from a backup; or give the state up with `windlass reset`"
+            )
 
     def close(self) -> None:
         """Commits and closes the store."""

@@ -190,13 +190,14 @@ class EmbeddedQueue:
         sql = f"select {self._columns} from {self._table} where dead = ? order by seq limit ?"  # noqa: S608
         return [Stored(*row[:8]) for row in self._store.read(sql, (int(dead), limit))]
 
-    def redrive(self, limit: int | None) -> int:
+    def redrive(self, limit: int | None = None) -> int:
+        now = self._clock.now()
         sql = (
-            f"update {self._table} set dead = 0, attempts = 0, visible = ?, reason = null where seq in "  # noqa: S608
+            f"update {self._table} set dead = 0, attempts = 0, visible = ?, sent = ?, reason = null where seq in "  # noqa: S608
             f"(select seq from {self._table} where dead = 1 order by seq limit ?)"
         )
         with self._store.write() as db:
-            moved = db.execute(sql, (self._clock.now(), -1 if limit is None else limit)).rowcount
+            moved = db.execute(sql, (now, now, -1 if limit is None else limit)).rowcount
         self._store.after_commit(lambda error: self._arrived() if error is None else None)
         return moved
 

@@ -25,6 +25,7 @@ __all__ = ["listen", "serve"]
 _BACKLOG = 4096
 _HEADER_MILLISECONDS = 10_000
 _HEADER_BYTES = 64 * 1024
+_LAST_BODIES_SECONDS = 2.0
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -122,6 +123,7 @@ async def _serve(
     finally:
         gateway.ready = False
         finished.cancel()
+        loop.call_later(_LAST_BODIES_SECONDS, gateway.give_up_reading)
         if not serving.done():
             server.stop()  # type: ignore[no-untyped-call]
         try:

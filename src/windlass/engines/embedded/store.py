@@ -8,6 +8,7 @@ deleted from a queue or sent before that. `durability` says against what: `proce
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,7 +45,14 @@ class Store:
         self._waiting: list[Committed] = []
         self._losses = 0
         try:
+            # Made here, for the owner's eyes only; SQLite gives the files beside it the same rights.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             self._db = self._connect(path, durability)
+        except OSError as error:
+            raise HomeError(
+                f"{path} cannot be used as state: {error.strerror}\n"
+                f"  fix: see to it that you may read and write it, or use another --home"
+            ) from error
         except sqlite3.DatabaseError as error:
             raise HomeError(
                 f"{path} cannot be used as state: {error}\n"
@@ -54,6 +62,15 @@ class Store:
     @staticmethod
     def _connect(path: Path, durability: Durability) -> sqlite3.Connection:
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10.0, cached_statements=512)
+        try:
+            Store._prepare(db, path, durability)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    @staticmethod
+    def _prepare(db: sqlite3.Connection, path: Path, durability: Durability) -> None:
         db.execute("pragma journal_mode = wal")
         db.execute(f"pragma synchronous = {'full' if durability == 'full' else 'normal'}")
         db.execute("pragma foreign_keys = on")
@@ -66,7 +83,6 @@ class Store:
             )
         if version < SCHEMA_VERSION:
             db.execute(f"pragma user_version = {SCHEMA_VERSION}")
-        return db
 
     # ---- statements
 

@@ -268,3 +268,9 @@ def test_the_page_to_try_it_is_served_with_a_strict_policy(up: Up) -> None:
     document = up.http.get("/app/_openapi.json").json()
     assert document["openapi"].startswith("3.1")
     assert "/notes/{id}" in document["paths"]
+
+
+def test_bytes_are_not_taken_in_chunks_that_may_be_cut_off(up: Up) -> None:
+    assert up.http.post("/app/raw", content=b"12345").json() == {"bytes": 5}
+    cut_off = b"POST /app/raw HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n5\r\nabcde\r\n"
+    assert b" 411 " in raw(up, cut_off)

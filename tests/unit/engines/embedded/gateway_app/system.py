@@ -115,3 +115,9 @@ def work(job: Job) -> None:
 def header() -> Reply[dict[str, str]]:
     """Answers with a header of its own."""
     return Reply({}, headers={"x-own": "1"})
+
+
+@api.post("/raw")
+def raw(body: bytes) -> dict[str, int]:
+    """Answers how many bytes it was sent."""
+    return {"bytes": len(body)}
