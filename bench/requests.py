@@ -1,5 +1,8 @@
-"""POST JSON -> validate -> durable put -> JSON, and GET by key, at 32 connections, against the same service written
-with FastAPI, Pydantic and sqlite3, and against the bare floor of granian, msgspec and one INSERT."""
+"""POST JSON -> validate -> durable put -> JSON, and GET by key, at 32 connections.
+
+Against the same service written with FastAPI, Pydantic and sqlite3, on threads and on the event loop, and against the
+bare floor of granian, msgspec and one INSERT.
+"""
 
 from __future__ import annotations
 
@@ -40,12 +43,12 @@ def _rate(url: str, script: Path | None) -> float:
 
 
 def measure() -> list[Result]:
-    """Measures the three services in turn, five rounds."""
+    """Measures the services in turn, five rounds."""
     if shutil.which("wrk") is None:
         sys.exit("the load comes from wrk; install it (Debian: apt install wrk)")
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         home = Path(folder)
-        ports = {name: free_port() for name in ("windlass", "fastapi", "floor")}
+        ports = {name: free_port() for name in ("windlass", "fastapi", "fastapi on loop", "floor")}
         urls = {name: f"http://127.0.0.1:{port}/items" for name, port in ports.items()}
         urls["windlass"] += "/items"
         commands: dict[str, list[str | Path]] = {
@@ -53,7 +56,10 @@ def measure() -> list[Result]:
                 *("-m", "windlass", "up", BASE / "apps" / "items", "--no-reload"),
                 *("--home", home / "windlass", "--port", str(ports["windlass"])),
             ],
-            "fastapi": [BASE / "apps" / "fastapi_items.py", home / "fastapi.sqlite", str(ports["fastapi"])],
+            "fastapi": [BASE / "apps" / "fastapi_items.py", home / "a.sqlite", str(ports["fastapi"]), "threads"],
+            "fastapi on loop": [
+                *(BASE / "apps" / "fastapi_items.py", home / "b.sqlite", str(ports["fastapi on loop"]), "loop")
+            ],
             "floor": [BASE / "apps" / "floor_items.py", home / "floor.sqlite", str(ports["floor"])],
         }
         for name, command in commands.items():
@@ -65,8 +71,10 @@ def measure() -> list[Result]:
         gets = _rounds("GET", keys, None)
     return [
         Result("POST, Windlass / FastAPI", _ratio(posts, "fastapi"), "x", at_least=3.0),
+        Result("POST, Windlass / FastAPI on the event loop", _ratio(posts, "fastapi on loop"), "x"),
         Result("POST, Windlass / floor", _ratio(posts, "floor"), "x", at_least=0.6),
         Result("GET by key, Windlass / FastAPI", _ratio(gets, "fastapi"), "x", at_least=3.0),
+        Result("GET by key, Windlass / FastAPI on the event loop", _ratio(gets, "fastapi on loop"), "x"),
     ]
 
 

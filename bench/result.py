@@ -9,7 +9,8 @@ __all__ = ["Result"]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`value` in `unit`, to be at least `at_least` or at most `at_most`."""
+    """`value` in `unit`, to be at least `at_least` or at most `at_most`; without either it is told for
+    information."""
 
     what: str
     value: float
@@ -25,5 +26,8 @@ class Result:
         )
 
     def __str__(self) -> str:
+        figure = f"{self.what}: {self.value:.2f} {self.unit}"
+        if self.at_least is None and self.at_most is None:
+            return f"       {figure} (no target)"
         target = f"at least {self.at_least:g}" if self.at_least is not None else f"at most {self.at_most:g}"
-        return f"{'ok    ' if self.met else 'MISSED'} {self.what}: {self.value:.2f} {self.unit} (target: {target})"
+        return f"{'ok    ' if self.met else 'MISSED'} {figure} (target: {target})"

@@ -1,7 +1,9 @@
-"""The measured service as one would write it with FastAPI, Pydantic and sqlite3: `python FILE DATABASE PORT`.
+"""The measured service as one would write it with FastAPI, Pydantic and sqlite3: `python FILE DATABASE PORT WHERE`.
 
-Functions are synchronous, as Windlass's handlers are, and run on FastAPI's thread pool; each thread has its own
-connection; every insert is committed before it is answered. uvicorn runs on uvloop and httptools.
+WHERE is `threads`: the functions are synchronous, as Windlass's handlers are, and run on FastAPI's thread pool, where a
+slow one does not stop the others; each thread has its own connection (one for all, under a lock, was slower). Or it is
+`loop`: they run on the event loop, which is faster, and where a slow one stops everything. Every insert is committed
+before it is answered. uvicorn runs on uvloop and httptools.
 """
 
 import sqlite3
@@ -38,7 +40,6 @@ def connection() -> sqlite3.Connection:
     return db
 
 
-@app.post("/items", status_code=201)
 def create(body: NewItem) -> Item:
     """Store an item."""
     item = Item(id=str(uuid.uuid4()), folder=body.folder, sla=body.sla, files=body.files)
@@ -46,7 +47,6 @@ def create(body: NewItem) -> Item:
     return item
 
 
-@app.get("/items/{id}")
 def read(id: str) -> Item:
     """Read an item."""
     row = connection().execute("select body from items where id = ?", (id,)).fetchone()
@@ -55,6 +55,19 @@ def read(id: str) -> Item:
     return Item.model_validate_json(row[0])
 
 
+async def create_on_loop(body: NewItem) -> Item:
+    """`create`, blocking the event loop."""
+    return create(body)
+
+
+async def read_on_loop(id: str) -> Item:
+    """`read`, blocking the event loop."""
+    return read(id)
+
+
 if __name__ == "__main__":
+    on_loop = sys.argv[3] == "loop"
+    app.post("/items", status_code=201)(create_on_loop if on_loop else create)
+    app.get("/items/{id}")(read_on_loop if on_loop else read)
     connection().execute("create table if not exists items (id text primary key, body text not null)")
     uvicorn.run(app, port=int(sys.argv[2]), log_level="warning", access_log=False, loop="uvloop", http="httptools")

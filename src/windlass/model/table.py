@@ -198,7 +198,12 @@ class Table(Resource, Generic[T]):
         """
         table: TablePort = port(self.name, "put")
         write, stored = self._put(item, if_absent, when)
-        table.write(write)
+        try:
+            table.write(write)
+        except Conflict as error:
+            if self.version and not if_absent and when is None:
+                raise Conflict(f"the item of {self.name} was changed meanwhile; read it again and repeat") from error
+            raise
         return stored
 
     @operation

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, NoReturn, Protocol
+from typing import Any, Literal, NamedTuple, NoReturn, Protocol, cast
 
 from windlass.errors import DeclarationError
 
@@ -52,90 +52,56 @@ class KeyCondition:
     high: KeyValue | None = None
 
 
-def _refuse_truth(condition: Condition) -> NoReturn:
-    """`a and b` would silently be `b`, and `0 < field("x") < 9` its second half."""
-    raise DeclarationError(
-        "a condition is neither true nor false until it is compared with an item",
-        fix='combine conditions with &, | and ~, each in brackets: (field("a") == 1) & (field("b") == 2)',
-    )
+class _Combinable:
+    """What all conditions share: `&`, `|` and `~`, and that they are neither true nor false by themselves."""
+
+    __slots__ = ()
+
+    def __bool__(self) -> NoReturn:
+        # `a and b` would silently be `b`, and `0 < field("x") < 9` its second half.
+        raise DeclarationError(
+            "a condition is neither true nor false until it is compared with an item",
+            fix='combine conditions with &, | and ~, each in brackets: (field("a") == 1) & (field("b") == 2)',
+        )
+
+    def __and__(self, other: Condition) -> All:
+        return All((cast("Condition", self), other))
+
+    def __or__(self, other: Condition) -> AnyOf:
+        return AnyOf((cast("Condition", self), other))
+
+    def __invert__(self) -> Not:
+        return Not(cast("Condition", self))
 
 
 @dataclass(frozen=True, slots=True)
-class Compare:
+class Compare(_Combinable):
     """One test on one top-level attribute. An absent attribute fails every test but `absent` and `ne`."""
 
     op: Literal["eq", "ne", "lt", "le", "gt", "ge", "between", "begins_with", "contains", "in", "exists", "absent"]
     name: str
     value: Any = None
 
-    def __bool__(self) -> NoReturn:
-        _refuse_truth(self)
-
-    def __and__(self, other: Condition) -> All:
-        return All((self, other))
-
-    def __or__(self, other: Condition) -> AnyOf:
-        return AnyOf((self, other))
-
-    def __invert__(self) -> Not:
-        return Not(self)
-
 
 @dataclass(frozen=True, slots=True)
-class All:
+class All(_Combinable):
     """Every part holds."""
 
     parts: tuple[Condition, ...]
 
-    def __bool__(self) -> NoReturn:
-        _refuse_truth(self)
-
-    def __and__(self, other: Condition) -> All:
-        return All((*self.parts, other))
-
-    def __or__(self, other: Condition) -> AnyOf:
-        return AnyOf((self, other))
-
-    def __invert__(self) -> Not:
-        return Not(self)
-
 
 @dataclass(frozen=True, slots=True)
-class AnyOf:
+class AnyOf(_Combinable):
     """At least one part holds."""
 
     parts: tuple[Condition, ...]
 
-    def __bool__(self) -> NoReturn:
-        _refuse_truth(self)
-
-    def __and__(self, other: Condition) -> All:
-        return All((self, other))
-
-    def __or__(self, other: Condition) -> AnyOf:
-        return AnyOf((*self.parts, other))
-
-    def __invert__(self) -> Not:
-        return Not(self)
-
 
 @dataclass(frozen=True, slots=True)
-class Not:
+class Not(_Combinable):
     """The part does not hold."""
 
     part: Condition
-
-    def __bool__(self) -> NoReturn:
-        _refuse_truth(self)
-
-    def __and__(self, other: Condition) -> All:
-        return All((self, other))
-
-    def __or__(self, other: Condition) -> AnyOf:
-        return AnyOf((self, other))
-
-    def __invert__(self) -> Condition:
-        return self.part
 
 
 Condition = Compare | All | AnyOf | Not

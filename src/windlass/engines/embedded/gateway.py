@@ -49,6 +49,7 @@ class Gateway:
     def __init__(self, engine: EmbeddedEngine) -> None:
         self._engine = engine
         self.store = engine.namespace.store
+        self.workers = engine.workers
         self._resolver: _Resolver | None = None
         self._reading = _Reading()
         self._gathered = self._open = self._most_open = 0
@@ -73,7 +74,7 @@ class Gateway:
         if isinstance(job, Response):
             self._answer(proto, job, trace_id)
             return
-        if not self._engine.workers.enqueue(job):
+        if not self.workers.enqueue(job):
             busy = ServiceUnavailable("too many requests wait already; come again", retry_after=1)
             response = problem_response(busy, trace_id)
             response.headers += self._early_cors(scope)
@@ -102,7 +103,7 @@ class Gateway:
             self._timer.cancel()
             self._timer = None
         self._gathered, self._most_open = 0, self._open
-        self._engine.workers.kick()
+        self.workers.kick()
 
     async def _job(self, scope: Any, proto: Any, trace_id: str) -> _RequestJob | Response:
         path: str = scope.path
@@ -237,7 +238,10 @@ class _RequestJob:
         if origin is not None:
             response.headers = [*response.headers, *cors_headers(self._match[0].route.api, origin)]
         self._response = response
-        self._gateway.store.after_commit(self._committed, mark)
+        # While more requests wait in the line, answers go out together: one that went out by itself would bring the
+        # next request at once, whose reading fights with this thread for the interpreter.
+        gateway = self._gateway
+        gateway.store.after_commit(self._committed, mark, together=gateway.workers.waiting)
 
     def _committed(self, error: EngineUnavailable | None) -> None:
         response = self._response

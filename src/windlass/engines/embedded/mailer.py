@@ -83,11 +83,11 @@ class EmbeddedMailer:
     # ---- what an operator does
 
     def list(self, limit: int = 100) -> list[SentMail]:
-        sql = f"select {_COLUMNS} from mails where system = ? and mailer = ? order by seq desc limit ?"  # noqa: S608
+        sql = f"select {_COLUMNS} from mails where system = ? and mailer = ? order by seq desc limit ?"
         return [_sent(row) for row in self._store.read(sql, (*self._key, limit))]
 
     def show(self, mail_id: str) -> SentMail:
-        sql = f"select {_COLUMNS} from mails where system = ? and mailer = ? and id = ?"  # noqa: S608
+        sql = f"select {_COLUMNS} from mails where system = ? and mailer = ? and id = ?"
         row = self._store.read_one(sql, (*self._key, mail_id))
         if row is None:
             raise NotFound(f"the mailer {self.model.name!r} has no mail {mail_id!r}")
@@ -137,7 +137,7 @@ class EmbeddedMailer:
         with the transaction that held it. Commits first: nothing goes out that may yet be undone."""
         self._store.flush()
         row = self._store.read_one(
-            f"select {_COLUMNS}, recipients from mails where seq = ? and lease = ? and state = 'waiting'",  # noqa: S608
+            f"select {_COLUMNS}, recipients from mails where seq = ? and lease = ? and state = 'waiting'",
             (seq, lease),
         )
         if row is None:

@@ -43,18 +43,18 @@ class EmbeddedQueue:
                     f"create table if not exists {self._dedupe} "
                     "(dedupe text primary key, id text not null, expires real not null) without rowid"
                 )
-        self._insert = f"insert into {table} (id, body, grp, visible, sent, trace) values (?, ?, ?, ?, ?, ?)"  # noqa: S608
+        self._insert = f"insert into {table} (id, body, grp, visible, sent, trace) values (?, ?, ?, ?, ?, ?)"
         columns = "id, body, attempts, sent, visible, grp, trace, reason, seq"
         receivable = "dead = 0 and visible <= :now and sent > :oldest"
         if model.fifo:
             receivable += (
-                f" and not exists (select 1 from {table} b where b.grp = {table}.grp and b.dead = 0"  # noqa: S608
+                f" and not exists (select 1 from {table} b where b.grp = {table}.grp and b.dead = 0"
                 f" and b.visible > :now and b.sent > :oldest and b.seq < {table}.seq)"
             )
         self._receivable = receivable
         order = "seq" if model.fifo else "visible, seq"
         self._claim = (
-            f"update {table} set visible = :until, attempts = attempts + 1, held = 1 where seq in "  # noqa: S608
+            f"update {table} set visible = :until, attempts = attempts + 1, held = 1 where seq in "
             f"(select seq from {table} where {receivable} order by {order} limit :limit) returning {columns}"
         )
         self._columns = columns
@@ -72,14 +72,14 @@ class EmbeddedQueue:
                 new = str(uuid.uuid4())
                 if message.dedupe is not None:
                     row = db.execute(
-                        f"select id from {self._dedupe} where dedupe = ? and expires > ?",  # noqa: S608
+                        f"select id from {self._dedupe} where dedupe = ? and expires > ?",
                         (message.dedupe, now),
                     ).fetchone()
                     if row is not None:
                         ids.append(row[0])
                         continue
                     db.execute(
-                        f"insert or replace into {self._dedupe} values (?, ?, ?)",  # noqa: S608
+                        f"insert or replace into {self._dedupe} values (?, ?, ?)",
                         (message.dedupe, new, now + _DEDUPE_SECONDS),
                     )
                 visible = now + (default if message.delay is None else message.delay)
@@ -93,14 +93,14 @@ class EmbeddedQueue:
     def due_at(self, batch: int, window: float) -> float | None:
         """When a batch can be received, in epoch seconds; None: never, as things are."""
         now = self._clock.now()
-        inner = f"select visible from {self._table} where {self._receivable} limit :limit"  # noqa: S608
-        sql = f"select count(*), min(visible) from ({inner})"  # noqa: S608
+        inner = f"select visible from {self._table} where {self._receivable} limit :limit"
+        sql = f"select count(*), min(visible) from ({inner})"
         oldest = self._oldest(now)
         count, first = self._store.read(sql, {"now": now, "oldest": oldest, "limit": batch})[0]
         if count:
             full: bool = count >= batch
             return float(first) if full else float(first) + window
-        sql = f"select min(visible) from {self._table} where dead = 0 and visible > ? and sent > ?"  # noqa: S608
+        sql = f"select min(visible) from {self._table} where dead = 0 and visible > ? and sent > ?"
         row = self._store.read_one(sql, (now, oldest))
         return None if row is None or row[0] is None else row[0] + window
 
@@ -116,7 +116,7 @@ class EmbeddedQueue:
             alive = [row for row in rows if row[2] <= self.model.max_attempts]
             if len(alive) < len(rows):
                 sql = (
-                    f"update {self._table} set dead = 1, held = 0, attempts = attempts - 1, visible = ?, "  # noqa: S608
+                    f"update {self._table} set dead = 1, held = 0, attempts = attempts - 1, visible = ?, "
                     "reason = coalesce(reason, ?) where id = ?"
                 )
                 db.executemany(
@@ -146,7 +146,7 @@ class EmbeddedQueue:
         dead = 0
         done = [(message.id, message.attempts) for message in messages if message.id not in failures]
         with self._store.atomic(since) as db:
-            db.executemany(f"delete from {self._table} where id = ? and attempts = ?", done)  # noqa: S608
+            db.executemany(f"delete from {self._table} where id = ? and attempts = ?", done)
             for message in messages:
                 reason = failures.get(message.id)
                 if reason is None:
@@ -154,7 +154,7 @@ class EmbeddedQueue:
                 last = message.attempts >= self.model.max_attempts
                 dead += last
                 db.execute(
-                    f"update {self._table} set reason = ?, dead = ?, held = 0, visible = ? "  # noqa: S608
+                    f"update {self._table} set reason = ?, dead = ?, held = 0, visible = ? "
                     "where id = ? and attempts = ?",
                     (reason, int(last), now if last else message.visible_at, message.id, message.attempts),
                 )
@@ -163,22 +163,22 @@ class EmbeddedQueue:
     def release_all(self) -> None:
         """Makes messages receivable whose consumer ended with the process; called before the first delivery."""
         with self._store.write() as db:
-            db.execute(f"update {self._table} set visible = ?, held = 0 where held = 1", (self._clock.now(),))  # noqa: S608
+            db.execute(f"update {self._table} set visible = ?, held = 0 where held = 1", (self._clock.now(),))
 
     def remove_expired(self) -> int:
         """Deletes messages older than the retention, dead ones too; returns how many."""
         before = self._oldest(self._clock.now())
         with self._store.write() as db:
             if self.model.fifo:
-                db.execute(f"delete from {self._dedupe} where expires <= ?", (self._clock.now(),))  # noqa: S608
-            return db.execute(f"delete from {self._table} where sent <= ?", (before,)).rowcount  # noqa: S608
+                db.execute(f"delete from {self._dedupe} where expires <= ?", (self._clock.now(),))
+            return db.execute(f"delete from {self._table} where sent <= ?", (before,)).rowcount
 
     # ---- what an operator does
 
     def stats(self) -> QueueStats:
         now = self._clock.now()
         sql = (
-            "select coalesce(sum(dead = 0 and visible <= :now), 0), "  # noqa: S608
+            "select coalesce(sum(dead = 0 and visible <= :now), 0), "
             "coalesce(sum(dead = 0 and attempts > 0 and visible > :now), 0), "
             "coalesce(sum(dead = 0 and attempts = 0 and visible > :now), 0), coalesce(sum(dead), 0), "
             f"min(case when dead = 0 and visible <= :now then sent end) from {self._table}"
@@ -187,13 +187,13 @@ class EmbeddedQueue:
         return QueueStats(waiting, in_flight, delayed, dead, 0.0 if oldest is None else max(0.0, now - oldest))
 
     def peek(self, limit: int, *, dead: bool) -> list[Stored]:
-        sql = f"select {self._columns} from {self._table} where dead = ? order by seq limit ?"  # noqa: S608
+        sql = f"select {self._columns} from {self._table} where dead = ? order by seq limit ?"
         return [Stored(*row[:8]) for row in self._store.read(sql, (int(dead), limit))]
 
     def redrive(self, limit: int | None = None) -> int:
         now = self._clock.now()
         sql = (
-            f"update {self._table} set dead = 0, attempts = 0, visible = ?, sent = ?, reason = null where seq in "  # noqa: S608
+            f"update {self._table} set dead = 0, attempts = 0, visible = ?, sent = ?, reason = null where seq in "
             f"(select seq from {self._table} where dead = 1 order by seq limit ?)"
         )
         with self._store.write() as db:
@@ -203,7 +203,7 @@ class EmbeddedQueue:
 
     def purge(self, *, dead: bool) -> int:
         with self._store.write() as db:
-            return db.execute(f"delete from {self._table} where dead = ?", (int(dead),)).rowcount  # noqa: S608
+            return db.execute(f"delete from {self._table} where dead = ?", (int(dead),)).rowcount
 
 
 class QueueSource:

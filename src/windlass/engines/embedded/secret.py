@@ -72,7 +72,7 @@ class EmbeddedSecret:
         taken = "replace" if replace else "ignore"
         with self._store.write() as db:
             db.execute(
-                f"insert or {taken} into secrets values (?, ?, ?, ?)",  # noqa: S608
+                f"insert or {taken} into secrets values (?, ?, ?, ?)",
                 (*self._key, sealed, self._clock.now()),
             )
 

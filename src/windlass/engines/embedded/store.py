@@ -177,14 +177,13 @@ class Store:
     def flush(self) -> None:
         """Makes everything that was executed so far durable. Raises EngineUnavailable when it cannot: then none
         of it is stored."""
-        if not self._open:
+        if not self._open and not self._waiting:
             return
         error: EngineUnavailable | None = None
         with self._lock:
-            if not self.dirty:  # another thread has committed
-                return
             try:
-                self._db.execute("commit")
+                if self._open:
+                    self._db.execute("commit")
             except sqlite3.DatabaseError as cause:
                 error = EngineUnavailable(f"the state cannot be written now: {cause}")
                 self._losses += 1
@@ -201,10 +200,10 @@ class Store:
         executed meanwhile, by whomever, was lost before it was durable."""
         return self._losses
 
-    def after_commit(self, call: Committed, since: int | None = None) -> None:
+    def after_commit(self, call: Committed, since: int | None = None, *, together: bool = False) -> None:
         """Calls `call(None)` when all that was executed so far is durable, or `call(error)` when that failed, or
         something was lost since the mark `since`. It must be quick and not raise; it may run on any thread, or at
-        once."""
+        once. With `together`, it waits for the next `flush` even when there is nothing to commit."""
         with self._lock:
             try:
                 self._check_nothing_lost(since)
@@ -212,7 +211,7 @@ class Store:
                 lost: EngineUnavailable | None = error
             else:
                 lost = None
-                if self._open:
+                if self._open or together:
                     self._waiting.append(call)
                     return
         call(lost)

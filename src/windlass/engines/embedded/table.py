@@ -73,11 +73,11 @@ class EmbeddedTable:
             columns += [f"x{n}p", f"x{n}s"]
         marks = ", ".join("?" * len(columns))
         changes = ", ".join(f"{column} = excluded.{column}" for column in columns[2:])
-        insert = f"insert into {self._table} ({', '.join(columns)}) values ({marks}) on conflict (p, s) do"  # noqa: S608
+        insert = f"insert into {self._table} ({', '.join(columns)}) values ({marks}) on conflict (p, s) do"
         self._upsert = f"{insert} update set {changes}"
         self._insert = f"{insert} nothing"
-        self._select = f"select body, expires from {self._table} where p = ? and s = ?"  # noqa: S608
-        self._remove = f"delete from {self._table} where p = ? and s = ?"  # noqa: S608
+        self._select = f"select body, expires from {self._table} where p = ? and s = ?"
+        self._remove = f"delete from {self._table} where p = ? and s = ?"
 
     # ---- schema
 
@@ -119,8 +119,8 @@ class EmbeddedTable:
         changes = ["expires = ?"]
         for n in range(len(self._index_fields)):
             changes += [f"x{n}p = ?", f"x{n}s = ?"]
-        sql = f"update {self._table} set {', '.join(changes)} where p = ? and s = ?"  # noqa: S608
-        for p, s, body in db.execute(f"select p, s, body from {self._table}").fetchall():  # noqa: S608
+        sql = f"update {self._table} set {', '.join(changes)} where p = ? and s = ?"
+        for p, s, body in db.execute(f"select p, s, body from {self._table}").fetchall():
             row = self._row(Key(p, s), _decode(body), body)
             db.execute(sql, (*row[3:], p, s))
 
@@ -173,7 +173,7 @@ class EmbeddedTable:
                 given += [position[name] for name in names]
             elif position is not None:
                 break  # one item at most has this key, and it was seen
-            sql = f"select body from {self._table} where {' and '.join(parts)}"  # noqa: S608
+            sql = f"select body from {self._table} where {' and '.join(parts)}"
             if order:
                 sql += f" order by {order}"
             rows = self._store.read(f"{sql} limit ?", (*given, chunk))
@@ -282,7 +282,7 @@ class EmbeddedTable:
         if not self._ttl:
             return 0
         with self._store.write() as db:
-            sql = f"delete from {self._table} where expires <= ?"  # noqa: S608
+            sql = f"delete from {self._table} where expires <= ?"
             return db.execute(sql, (self._clock.now(),)).rowcount
 
 

@@ -95,6 +95,11 @@ class Workers:
         return self._abandoned >= _MOST_ABANDONED
 
     @property
+    def waiting(self) -> bool:
+        """Whether jobs wait in the line."""
+        return bool(self._jobs)
+
+    @property
     def busy(self) -> int:
         """How many jobs run or wait."""
         return len(self._jobs) + sum(1 for worker in tuple(self._running) if worker.job is not None)
