@@ -100,7 +100,7 @@ def test_a_change_of_the_code_is_served_and_a_broken_one_is_not(tmp_path: Path) 
 
         def complained() -> bool:
             (system / "system.py").write_text("def broken(:\n")
-            return "is not right" in up.log()
+            return "SyntaxError" in up.log()
 
         eventually(complained)
         with httpx.Client(base_url=up.url, timeout=20) as http:

@@ -29,6 +29,7 @@ MAX_ANSWER_BYTES = 1024 * 1024
 USER_AGENT = f"file-sla-collector/{__version__}"
 
 _CHUNK = 64 * 1024
+_BEHIND_LIMIT = 5.0
 
 
 class ExchangeError(Exception):
@@ -191,7 +192,8 @@ def _exchange(
 ) -> Answer:
     connection.connect()
     limit.hold(connection.sock)
-    connection.timeout = limit.seconds
+    # Later than the limit itself, so that it is always the limit that ends a silence, and says so.
+    connection.timeout = limit.seconds + _BEHIND_LIMIT
     connection.request("POST", target, body=body, headers=headers, preload_content=False)
     response = connection.getresponse()
     try:
