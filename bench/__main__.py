@@ -9,10 +9,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from bench import requests, start
+from bench import durability, requests, start
 from bench.result import Result
 
-MEASUREMENTS: dict[str, Callable[[], list[Result]]] = {"requests": requests.measure, "start": start.measure}
+MEASUREMENTS: dict[str, Callable[[], list[Result]]] = {
+    "requests": requests.measure,
+    "durability": durability.measure,
+    "start": start.measure,
+}
 
 
 def main(names: list[str]) -> int:

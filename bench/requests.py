@@ -18,13 +18,13 @@ from pathlib import Path
 from bench.result import Result
 from bench.service import BASE, free_port, post_json, running
 
-__all__ = ["measure"]
+__all__ = ["POST_SCRIPT", "measure", "ratio", "rounds"]
 
 _ROUNDS = 5
 _SECONDS = 3
 _CONNECTIONS = 32
 _ITEM = {"folder": "/in/a", "sla": 20, "files": ["one.csv", "two.csv"]}
-_POST = """wrk.method = "POST"
+POST_SCRIPT = """wrk.method = "POST"
 wrk.body = '{"folder":"/in/a","sla":20,"files":["one.csv","two.csv"]}'
 wrk.headers["Content-Type"] = "application/json"
 """
@@ -65,20 +65,21 @@ def measure() -> list[Result]:
         for name, command in commands.items():
             stack.enter_context(running(command, f"http://127.0.0.1:{ports[name]}/"))
         script = home / "post.lua"
-        script.write_text(_POST)
-        posts = _rounds("POST", urls, script)
+        script.write_text(POST_SCRIPT)
+        posts = rounds("POST", urls, script)
         keys = {name: f"{url}/{post_json(url, _ITEM)['id']}" for name, url in urls.items()}
-        gets = _rounds("GET", keys, None)
+        gets = rounds("GET", keys, None)
     return [
-        Result("POST, Windlass / FastAPI", _ratio(posts, "fastapi"), "x", at_least=3.0),
-        Result("POST, Windlass / FastAPI on the event loop", _ratio(posts, "fastapi on loop"), "x"),
-        Result("POST, Windlass / floor", _ratio(posts, "floor"), "x", at_least=0.6),
-        Result("GET by key, Windlass / FastAPI", _ratio(gets, "fastapi"), "x", at_least=3.0),
-        Result("GET by key, Windlass / FastAPI on the event loop", _ratio(gets, "fastapi on loop"), "x"),
+        Result("POST, Windlass / FastAPI", ratio(posts, "fastapi"), "x", at_least=3.0),
+        Result("POST, Windlass / FastAPI on the event loop", ratio(posts, "fastapi on loop"), "x"),
+        Result("POST, Windlass / floor", ratio(posts, "floor"), "x", at_least=0.6),
+        Result("GET by key, Windlass / FastAPI", ratio(gets, "fastapi"), "x", at_least=3.0),
+        Result("GET by key, Windlass / FastAPI on the event loop", ratio(gets, "fastapi on loop"), "x"),
     ]
 
 
-def _rounds(what: str, urls: dict[str, str], script: Path | None) -> dict[str, list[float]]:
+def rounds(what: str, urls: dict[str, str], script: Path | None) -> dict[str, list[float]]:
+    """Requests a second of each service in each of five rounds, after one that does not count."""
     for url in urls.values():
         _rate(url, script)  # a round that does not count: caches and pools fill
     rates: dict[str, list[float]] = {name: [] for name in urls}
@@ -90,6 +91,6 @@ def _rounds(what: str, urls: dict[str, str], script: Path | None) -> dict[str, l
     return rates
 
 
-def _ratio(rates: dict[str, list[float]], peer: str) -> float:
+def ratio(rates: dict[str, list[float]], peer: str) -> float:
     """The median over the rounds of Windlass's rate over the peer's in the same round."""
     return statistics.median(own / other for own, other in zip(rates["windlass"], rates[peer], strict=True))

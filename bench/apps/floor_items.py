@@ -1,4 +1,7 @@
-"""The bare floor: granian, msgspec and one INSERT, with nothing between them: `python FILE DATABASE PORT`."""
+"""The bare floor: granian, msgspec and one INSERT, with nothing between them: `python FILE DATABASE PORT [full]`.
+
+With `full` there is an fsync with each commit.
+"""
 
 import sqlite3
 import sys
@@ -26,7 +29,7 @@ class Item(NewItem):
 decode, encode = msgspec.json.Decoder(NewItem).decode, msgspec.json.Encoder().encode
 db = sqlite3.connect(sys.argv[1], isolation_level=None)
 db.execute("pragma journal_mode = wal")
-db.execute("pragma synchronous = normal")
+db.execute(f"pragma synchronous = {'full' if sys.argv[3:] == ['full'] else 'normal'}")
 db.execute("create table if not exists items (id text primary key, body text not null)")
 
 

@@ -50,7 +50,7 @@ from windlass.model.signature import Header, QueryName
 from windlass.model.system import System
 from windlass.model.table import Page, Table
 from windlass.model.transaction import transact
-from windlass.model.user_pool import UserPool
+from windlass.model.user_pool import Credentials, UserPool
 from windlass.ports.api import Caller, Request
 from windlass.ports.schedule import Tick
 from windlass.ports.user_pool import Tokens
@@ -61,6 +61,7 @@ __all__ = [
     "Batch",
     "Caller",
     "Conflict",
+    "Credentials",
     "DeclarationError",
     "Denied",
     "FieldError",

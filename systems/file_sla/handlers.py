@@ -13,6 +13,7 @@ import msgspec
 from windlass import (
     BadRequest,
     Caller,
+    Credentials,
     Header,
     Meta,
     Page,
@@ -37,11 +38,6 @@ MOST_FOLDER_BYTES = 1000
 # ErrorIds of posts with an Idempotency-Key are derived from it under this name (RFC 9562, 5.5), so that a post
 # that was cut off half-way stores each breach once when it is sent again.
 _ERROR_IDS = uuid.UUID("6f1de3c4-2f0e-4f5c-9a53-0d2a3a4b8f11")
-
-
-class Credentials(msgspec.Struct):
-    username: Annotated[str, Meta(min_length=1, max_length=128)]
-    password: Annotated[str, Meta(min_length=1, max_length=256)]
 
 
 class Refresh(msgspec.Struct):

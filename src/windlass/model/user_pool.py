@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from msgspec import Meta
 
 from windlass.errors import DeclarationError
 from windlass.model.resource import Resource, check_duration, check_list, operation
@@ -14,7 +17,15 @@ from windlass.ports.user_pool import Tokens, UserPoolPort
 if TYPE_CHECKING:
     from windlass.model.system import System
 
-__all__ = ["UserPool"]
+__all__ = ["Credentials", "UserPool"]
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a sign-in is sent, as a body for a route: the longest of both that a pool takes."""
+
+    username: Annotated[str, Meta(min_length=1, max_length=128)]
+    password: Annotated[str, Meta(min_length=1, max_length=256)]
 
 
 class UserPool(Resource):
