@@ -101,16 +101,21 @@ class Driver:
         self.system, self.clock = system, ManualClock(clock_start)
         self._random = None if seed is None else random.Random(seed)
         self.logs: list[LogLine] = []
-        self.engine = EmbeddedEngine(
-            Namespace(home, clock=self.clock),
-            [system],
-            chaos=self._random,
-            throttles=Throttles(self.clock.now),
-            hasher=PasswordHasher(time_cost=1, memory_cost=8, parallelism=1),
-        )
+        namespace = Namespace(home, clock=self.clock)
+        try:
+            self.engine = EmbeddedEngine(
+                namespace,
+                [system],
+                chaos=self._random,
+                throttles=Throttles(self.clock.now),
+                hasher=PasswordHasher(time_cost=1, memory_cost=8, parallelism=1),
+            )
+            self.first_users = self.engine.prepare()
+        except BaseException:
+            namespace.close()
+            raise
         self._running = self.engine.systems[system.name]
         self.metrics = self.engine.metrics
-        self.first_users = self.engine.prepare()
         self._passwords: dict[str, str] = {}
         self._tokens: dict[str, tuple[str, float]] = {}
         self._capture = _Capture(self)

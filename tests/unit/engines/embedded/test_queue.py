@@ -1,5 +1,6 @@
 """Queues in SQLite: leases, what a process that died had received, and messages that two consumers hold."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -46,8 +47,10 @@ class QueueWorld:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> QueueWorld:
-    return QueueWorld(tmp_path, max_attempts=2)
+def world(tmp_path: Path) -> Iterator[QueueWorld]:
+    world = QueueWorld(tmp_path, max_attempts=2)
+    yield world
+    world.namespace.close()
 
 
 def test_a_received_message_is_hidden_for_the_visibility_timeout(world: QueueWorld) -> None:
