@@ -1,6 +1,6 @@
 """Queues in SQLite: leases, what a process that died had received, and messages that two consumers hold."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -47,10 +47,21 @@ class QueueWorld:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[QueueWorld]:
-    world = QueueWorld(tmp_path, max_attempts=2)
-    yield world
-    world.namespace.close()
+def make_world(tmp_path: Path) -> Iterator[Callable[..., QueueWorld]]:
+    worlds: list[QueueWorld] = []
+
+    def make(**options: object) -> QueueWorld:
+        worlds.append(QueueWorld(tmp_path, **options))
+        return worlds[-1]
+
+    yield make
+    for world in worlds:
+        world.namespace.close()
+
+
+@pytest.fixture
+def world(make_world: Callable[..., QueueWorld]) -> QueueWorld:
+    return make_world(max_attempts=2)
 
 
 def test_a_received_message_is_hidden_for_the_visibility_timeout(world: QueueWorld) -> None:
@@ -141,8 +152,8 @@ def test_all_messages_of_a_sending_are_stored_or_none(world: QueueWorld) -> None
     assert world.receive() == []
 
 
-def test_what_the_retention_ended_is_neither_received_nor_kept(tmp_path: Path) -> None:
-    world = QueueWorld(tmp_path, retention=timedelta(minutes=1), fifo=True)
+def test_what_the_retention_ended_is_neither_received_nor_kept(make_world: Callable[..., QueueWorld]) -> None:
+    world = make_world(retention=timedelta(minutes=1), fifo=True)
     world.send("old", group="g")
     assert world.receive() == ["old"]
     world.send("new", group="g")
@@ -156,8 +167,8 @@ def test_what_the_retention_ended_is_neither_received_nor_kept(tmp_path: Path) -
     assert [message.body for message in world.queue.peek(10, dead=False)] == [b"newest"]
 
 
-def test_groups_hide_what_comes_after_one_in_flight(tmp_path: Path) -> None:
-    world = QueueWorld(tmp_path, fifo=True)
+def test_groups_hide_what_comes_after_one_in_flight(make_world: Callable[..., QueueWorld]) -> None:
+    world = make_world(fifo=True)
     world.send("a1", "a2", group="a")
     world.send("b1", group="b")
     assert world.receive(1) == ["a1"]
