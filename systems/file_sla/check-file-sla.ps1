@@ -24,9 +24,9 @@ Exit codes (when several apply, the first of 7, 3, 4, 6, 5):
   7  a report could not be stored: the spool is full or cannot be written
   8  another collector is using the spool
 
-The username is taken from FILE_SLA_USERNAME, from -CredentialFile or from the configuration; the password from
--CredentialFile, -PasswordFile, -PasswordStdin or FILE_SLA_PASSWORD. No parameter takes a password: parameters can be
-seen by every user of the machine.
+-CredentialFile holds the username and the password. Without it, the username is taken from FILE_SLA_USERNAME or from
+the configuration, the password from -PasswordFile, -PasswordStdin or FILE_SLA_PASSWORD. No parameter takes a password:
+parameters can be seen by every user of the machine.
 
 .PARAMETER Config
 The folders, as JSON.
@@ -114,7 +114,8 @@ $LongestSlaMinutes = 1440
 $SignInPauseSeconds = 300
 $TokenMarginSeconds = 30
 $BackoffBaseSeconds = 0.5
-$BackoffCapSeconds = 20
+# With a fraction: [Math]::Min takes the type of its first argument, and would round the other one.
+$BackoffCapSeconds = 20.0
 $LongestWaitSeconds = 60
 $LongestSilenceSeconds = 3600
 $DefaultSpoolPosts = 10000
@@ -127,6 +128,8 @@ $DefaultIgnore = @(
 
 $Invariant = [System.Globalization.CultureInfo]::InvariantCulture
 $Utf8 = New-Object System.Text.UTF8Encoding($false)
+# Throws at what is not UTF-8. A byte-order mark outranks it, so that UTF-16 is read as well.
+$StrictUtf8 = New-Object System.Text.UTF8Encoding($false, $true)
 $Random = New-Object System.Random
 $Uptime = [System.Diagnostics.Stopwatch]::StartNew()
 $OnWindows = [System.IO.Path]::DirectorySeparatorChar -eq '\'
@@ -174,6 +177,25 @@ function ConvertTo-FullPath([string] $Path, [string] $Base) {
     return [System.IO.Path]::GetFullPath([System.IO.Path]::Combine($Base, $Path))
 }
 
+# A path of the command line, which starts from PowerShell's current folder; throws when it is none.
+function Resolve-GivenPath([string] $Path) {
+    $full = $ExecutionContext.SessionState.Path.GetUnresolvedProviderPathFromPSPath($Path)
+    return [System.IO.Path]::GetFullPath($full)
+}
+
+# A table whose keys are compared as they are; those of @{} are compared without case and by rules of language.
+function New-ExactTable {
+    return (New-Object System.Collections.Hashtable([StringComparer]::Ordinal))
+}
+
+function Get-ReadFailure($ErrorRecord) {
+    # The message of a decoder shows the bytes that it could not read; they may be a password's.
+    if ($ErrorRecord.Exception.GetBaseException() -is [System.Text.DecoderFallbackException]) {
+        return 'it is not UTF-8; save it as UTF-8'
+    }
+    return (Get-Reason $ErrorRecord)
+}
+
 function Get-Identity([string] $FullPath) {
     $identity = $FullPath.TrimEnd('\', '/')
     if ($OnWindows) {
@@ -185,7 +207,7 @@ function Get-Identity([string] $FullPath) {
 #region Configuration
 
 function ConvertTo-Seconds([string] $Text, [string] $Where) {
-    if ($Text -cnotmatch '^(?:[0-9]{1,9}[dhms])+$') {
+    if ($Text.Trim() -cnotmatch '\A(?:[0-9]{1,9}[dhms])+\z') {
         Stop-Collector 2 "${Where}: '$Text' is not a duration; write for example 20m, 2h, 1h30m or 60s"
     }
     $units = @{ d = 86400.0; h = 3600.0; m = 60.0; s = 1.0 }
@@ -356,12 +378,12 @@ function Read-Config([string] $Path) {
     if ($Path -eq '') {
         Stop-Collector 2 'no configuration: use -Config FILE'
     }
-    $file = $ExecutionContext.SessionState.Path.GetUnresolvedProviderPathFromPSPath($Path)
     try {
-        $text = [System.IO.File]::ReadAllText($file)
+        $file = Resolve-GivenPath $Path
+        $text = [System.IO.File]::ReadAllText($file, $StrictUtf8)
     }
     catch {
-        Stop-Collector 2 "${file}: cannot be read: $(Get-Reason $_)"
+        Stop-Collector 2 "${Path}: cannot be read: $(Get-ReadFailure $_)"
     }
     $table = $null
     try {
@@ -388,7 +410,7 @@ function Read-Config([string] $Path) {
         Stop-Collector 2 "${where}folders: must be a list with at least one folder"
     }
     $folders = New-Object System.Collections.ArrayList
-    $places = @{}
+    $places = New-ExactTable
     $names = New-Object 'System.Collections.Generic.Dictionary[string,int]'
     for ($index = 0; $index -lt $entries.Count; $index++) {
         $folder = Read-Folder $entries[$index] "${where}folders[$index]" $base $archive $ignore
@@ -413,11 +435,17 @@ function Read-Config([string] $Path) {
     if ($null -eq $spoolText) {
         $spoolText = [System.IO.Path]::GetFileNameWithoutExtension($file) + '.ps-spool'
     }
+    try {
+        $spoolPath = ConvertTo-FullPath $spoolText $base
+    }
+    catch {
+        Stop-Collector 2 "${where}spool: '$spoolText' is not a path: $(Get-Reason $_)"
+    }
     return @{
         Folders     = $folders.ToArray()
         Url         = Get-Text $table 'url' $where $false
         Username    = Get-Text $table 'username' $where $false
-        Spool       = ConvertTo-FullPath $spoolText $base
+        Spool       = $spoolPath
         MaxPosts    = Get-Count $table 'spool_max_posts' $where $DefaultSpoolPosts
         MaxBytes    = [long] (Get-Count $table 'spool_max_mib' $where $DefaultSpoolMib) * 1024 * 1024
         ReportAgain = $againSeconds
@@ -436,6 +464,10 @@ function Read-Folder($Entry, [string] $Where, [string] $Base, [string[]] $Archiv
     }
     catch {
         Stop-Collector 2 "${Where}path: '$given' is not a path: $(Get-Reason $_)"
+    }
+    if ($path.Length -gt [System.IO.Path]::GetPathRoot($path).Length) {
+        # The same folder has the same name, with a separator at its end or without.
+        $path = $path.TrimEnd([System.IO.Path]::DirectorySeparatorChar, [System.IO.Path]::AltDirectorySeparatorChar)
     }
     $name = Get-Text $Entry 'name' $Where $false
     if ($null -eq $name) {
@@ -481,58 +513,67 @@ function Find-LateFile($Folder, [DateTime] $Now, $Listed) {
     $late = New-Object System.Collections.ArrayList
     $unreadable = New-Object System.Collections.ArrayList
     $checked = 0
-    $failures = 0
     $latest = $Now.AddMinutes(-$Folder.Sla)
     $stack = New-Object System.Collections.Stack
     $stack.Push('')
     while ($stack.Count -gt 0) {
         $inside = $stack.Pop()
         $place = $Folder.Path
-        if ($inside -ne '') {
+        # By its length: to -eq, a name of nothing but zero-width characters is empty.
+        if ($inside.Length -gt 0) {
             $place = [System.IO.Path]::Combine($Folder.Path, $inside)
         }
         try {
             $directory = New-Object System.IO.DirectoryInfo($place)
             foreach ($item in $directory.EnumerateFileSystemInfos()) {
                 $relative = $item.Name
-                if ($inside -ne '') {
+                if ($inside.Length -gt 0) {
                     $relative = "$inside/$relative"
                 }
-                if (Test-Link $item) {
-                    continue
+                try {
+                    if (Test-Link $item) {
+                        continue
+                    }
+                    if ($item -is [System.IO.DirectoryInfo]) {
+                        if (-not $Folder.Recursive) { continue }
+                        if ($null -ne $Folder.Archive -and $Folder.Archive.IsMatch($item.Name)) { continue }
+                        if ($Listed.ContainsKey((Get-Identity $item.FullName))) { continue }
+                        $stack.Push($relative)
+                        continue
+                    }
+                    if (-not $Folder.Pattern.IsMatch($item.Name)) { continue }
+                    if ($null -ne $Folder.Ignore -and $Folder.Ignore.IsMatch($item.Name)) { continue }
+                    $created = $item.CreationTimeUtc
+                    # .NET answers 1601 for a file that has vanished: it was moved in time.
+                    if ($created.Year -le 1601) { continue }
+                    $checked++
+                    if ($created -lt $latest) {
+                        $file = @{ Filename = (Limit-Name $relative); Created = $created }
+                        [void] $late.Add((New-Object PSObject -Property $file))
+                    }
                 }
-                if ($item -is [System.IO.DirectoryInfo]) {
-                    if (-not $Folder.Recursive) { continue }
-                    if ($null -ne $Folder.Archive -and $Folder.Archive.IsMatch($item.Name)) { continue }
-                    if ($Listed.ContainsKey((Get-Identity $item.FullName))) { continue }
-                    $stack.Push($relative)
-                    continue
-                }
-                if (-not $Folder.Pattern.IsMatch($item.Name)) { continue }
-                if ($null -ne $Folder.Ignore -and $Folder.Ignore.IsMatch($item.Name)) { continue }
-                $created = $item.CreationTimeUtc
-                # .NET answers 1601 for a file that has vanished: it was moved in time.
-                if ($created.Year -le 1601) { continue }
-                $checked++
-                if ($created -lt $latest) {
-                    $file = @{ Filename = (Limit-Name $relative); Created = $created }
-                    [void] $late.Add((New-Object PSObject -Property $file))
+                catch {
+                    # One entry that cannot be looked at does not hide those after it.
+                    $cause = $_.Exception.GetBaseException()
+                    if ($cause -is [System.IO.FileNotFoundException]) { continue }
+                    if ($cause -is [System.IO.DirectoryNotFoundException]) { continue }
+                    $path = [System.IO.Path]::Combine($place, $item.Name)
+                    [void] $unreadable.Add([ordered] @{ folder = $Folder.Name; path = $path; reason = $cause.Message })
                 }
             }
         }
         catch {
             $cause = $_.Exception.GetBaseException()
-            if ($inside -ne '' -and $cause -is [System.IO.DirectoryNotFoundException]) {
+            if ($inside.Length -gt 0 -and $cause -is [System.IO.DirectoryNotFoundException]) {
                 continue
             }
-            $failures++
-            if ($failures -le $MostUnreadable) {
-                [void] $unreadable.Add([ordered] @{ folder = $Folder.Name; path = $place; reason = $cause.Message })
-            }
+            [void] $unreadable.Add([ordered] @{ folder = $Folder.Name; path = $place; reason = $cause.Message })
         }
     }
-    if ($failures -gt $MostUnreadable) {
-        $more = "and $($failures - $MostUnreadable) more paths below it"
+    $others = $unreadable.Count - $MostUnreadable
+    if ($others -gt 0) {
+        $unreadable.RemoveRange($MostUnreadable, $others)
+        $more = "and $others more paths below it"
         [void] $unreadable.Add([ordered] @{ folder = $Folder.Name; path = $Folder.Path; reason = $more })
     }
     $sorted = @($late | Sort-Object -Property @('Created', 'Filename'))
@@ -613,7 +654,7 @@ function Get-UnixSeconds([DateTime] $Moment) {
 }
 
 function Read-Memory([double] $Interval, [DateTime] $Now) {
-    $known = @{}
+    $known = New-ExactTable
     try {
         $stored = ConvertFrom-Json -InputObject ([System.IO.File]::ReadAllText($script:Store.Memory))
         $moment = Get-UnixSeconds $Now
@@ -625,7 +666,7 @@ function Read-Memory([double] $Interval, [DateTime] $Now) {
         }
     }
     catch {
-        $known = @{}
+        $known = New-ExactTable
     }
     return $known
 }
@@ -650,19 +691,27 @@ function Write-Whole([string] $File, [string] $Text) {
     $bytes = $Utf8.GetBytes($Text)
     $folder = [System.IO.Path]::GetDirectoryName($File)
     $unfinished = [System.IO.Path]::Combine($folder, '.unfinished-' + [System.IO.Path]::GetFileName($File))
-    $stream = New-Object System.IO.FileStream($unfinished, [System.IO.FileMode]::Create, [System.IO.FileAccess]::Write)
     try {
-        $stream.Write($bytes, 0, $bytes.Length)
-        $stream.Flush($true)
+        $stream = New-Object System.IO.FileStream($unfinished, [System.IO.FileMode]::Create, [System.IO.FileAccess]::Write)
+        try {
+            $stream.Write($bytes, 0, $bytes.Length)
+            $stream.Flush($true)
+        }
+        finally {
+            $stream.Dispose()
+        }
+        if ([System.IO.File]::Exists($File)) {
+            [System.IO.File]::Replace($unfinished, $File, [NullString]::Value)
+        }
+        else {
+            [System.IO.File]::Move($unfinished, $File)
+        }
     }
-    finally {
-        $stream.Dispose()
-    }
-    if ([System.IO.File]::Exists($File)) {
-        [System.IO.File]::Replace($unfinished, $File, [NullString]::Value)
-    }
-    else {
-        [System.IO.File]::Move($unfinished, $File)
+    catch {
+        $failure = $_
+        # With -Every, a full disk would otherwise collect one of these a run.
+        try { [System.IO.File]::Delete($unfinished) } catch { $null = $_ }
+        throw $failure
     }
 }
 
@@ -707,8 +756,12 @@ function Open-Spool([string] $Folder, [int] $MaxPosts, [long] $MaxBytes) {
         )
     }
     catch {
-        if ($_.Exception.GetBaseException() -is [System.UnauthorizedAccessException]) {
-            Stop-Collector 7 "the spool $Folder cannot be used: $(Get-Reason $_)"
+        $cause = $_.Exception.GetBaseException()
+        $inUse = $cause -is [System.IO.IOException]
+        # Windows tells a file in use (a sharing or a lock violation) from all else that can go wrong with one.
+        if ($OnWindows) { $inUse = @(32, 33) -contains ($cause.HResult -band 0xFFFF) }
+        if (-not $inUse) {
+            Stop-Collector 7 "the spool $Folder cannot be used: $($cause.Message)"
         }
         Stop-Collector 8 "another collector is using the spool $Folder"
     }
@@ -846,6 +899,8 @@ function Open-Client([string] $BaseUrl) {
     # A redirect would take the password to a host that nobody named.
     $handler.AllowAutoRedirect = $false
     $handler.UseCookies = $false
+    # Nor does what stays on this machine, perhaps in the clear, go through a proxy.
+    $handler.UseProxy = -not $uri.IsLoopback
     if ($PSVersionTable.PSVersion.Major -ge 6) {
         $handler.SslProtocols = [System.Security.Authentication.SslProtocols]::Tls12
     }
@@ -1077,8 +1132,10 @@ function Send-Post($Post, [string] $Username) {
 
 function Get-TextPassword([string] $Text, [string] $Source) {
     # An editor or echo adds one line ending; any other space may belong to the password.
-    if ($Text.EndsWith("`n")) { $Text = $Text.Substring(0, $Text.Length - 1) }
-    if ($Text.EndsWith("`r")) { $Text = $Text.Substring(0, $Text.Length - 1) }
+    # Ordinal: by the rules of a language, PowerShell 7 sees no line feed in a carriage return and a line feed.
+    $ordinal = [StringComparison]::Ordinal
+    if ($Text.EndsWith("`n", $ordinal)) { $Text = $Text.Substring(0, $Text.Length - 1) }
+    if ($Text.EndsWith("`r", $ordinal)) { $Text = $Text.Substring(0, $Text.Length - 1) }
     if ($Text -eq '') {
         Stop-Collector 2 "the password in $Source is empty"
     }
@@ -1106,14 +1163,13 @@ function Read-Credentials([string] $Configured) {
         Stop-Collector 2 'no username: set FILE_SLA_USERNAME, or write "username" into the configuration'
     }
     if ($PasswordFile -ne '') {
-        $file = $ExecutionContext.SessionState.Path.GetUnresolvedProviderPathFromPSPath($PasswordFile)
         try {
-            $text = [System.IO.File]::ReadAllText($file)
+            $text = [System.IO.File]::ReadAllText((Resolve-GivenPath $PasswordFile), $StrictUtf8)
         }
         catch {
-            Stop-Collector 2 "the password file $file cannot be read: $(Get-Reason $_)"
+            Stop-Collector 2 "the password file $PasswordFile cannot be read: $(Get-ReadFailure $_)"
         }
-        $password = Get-TextPassword $text $file
+        $password = Get-TextPassword $text $PasswordFile
     }
     elseif ($PasswordStdin) {
         # Read once; it is gone afterwards.
@@ -1141,7 +1197,7 @@ function Write-Problem([string] $Text) {
 
 function Find-Breach($Configuration, $Outcome, [double] $Interval) {
     $now = [DateTime]::UtcNow
-    $listed = @{}
+    $listed = New-ExactTable
     foreach ($folder in $Configuration.Folders) { $listed[$folder.Identity] = $true }
     # The spool, too: it may lie in a watched folder, and what waits in it is nobody's late file.
     $listed[(Get-Identity $script:Store.Folder)] = $true
@@ -1369,7 +1425,12 @@ function Invoke-Main {
     [void] (Read-Credentials $username)
     $place = $configuration.Spool
     if ($Spool -ne '') {
-        $place = $ExecutionContext.SessionState.Path.GetUnresolvedProviderPathFromPSPath($Spool)
+        try {
+            $place = Resolve-GivenPath $Spool
+        }
+        catch {
+            Stop-Collector 7 "the spool $Spool cannot be used: $(Get-Reason $_)"
+        }
     }
     Open-Spool $place $configuration.MaxPosts $configuration.MaxBytes
     while ($true) {
