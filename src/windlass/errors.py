@@ -29,6 +29,7 @@ __all__ = [
     "LoadError",
     "LockedOut",
     "MethodNotAllowed",
+    "Misuse",
     "NotBound",
     "NotFound",
     "PayloadTooLarge",
@@ -160,6 +161,14 @@ class BadRequest(Problem):
 
 class InvalidItem(BadRequest):
     """An item, message or mail that the resource cannot hold: too large, an empty key, a number out of range."""
+
+
+class Misuse(InvalidItem):
+    """An operation was called in a way that cannot be right whatever the caller sent: an item of another type than
+    declared, a FIFO message without a group, an update of the key. A fault of the program: the caller sees a bare
+    500, and the log has what was wrong."""
+
+    status, title = 500, "Internal Server Error"
 
 
 class Unauthorized(Problem):

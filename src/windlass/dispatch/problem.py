@@ -12,6 +12,7 @@ from windlass.errors import (
     GatewayTimeout,
     HandlerTimeout,
     MethodNotAllowed,
+    Misuse,
     Problem,
     ServiceUnavailable,
     Unauthorized,
@@ -23,7 +24,7 @@ __all__ = ["as_problem", "problem_response"]
 
 def as_problem(error: BaseException) -> Problem:
     """The answer for any exception of a handler; what is not meant for the caller becomes a bare 500."""
-    if isinstance(error, Problem):
+    if isinstance(error, Problem) and not isinstance(error, Misuse):
         return error
     if isinstance(error, EngineUnavailable):
         return ServiceUnavailable("the service cannot do this now; try again", retry_after=1)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from windlass.errors import DeclarationError, InvalidItem
+from windlass.errors import DeclarationError, Misuse
 from windlass.model.keys import condition_fields
 from windlass.model.resource import Resource, operation
 from windlass.ports.binding import port
@@ -81,7 +81,7 @@ class TableIndex(Resource, Generic[T]):
         kept = [*self.key_names(), *self.index.fields]
         read = [*(fields or ()), *(sorted(condition_fields(where)) if where is not None else ())]
         if lost := [name for name in read if name not in kept]:
-            raise InvalidItem(f"{self.where} does not keep {', '.join(lost)}; it keeps {', '.join(kept)}")
+            raise Misuse(f"{self.where} does not keep {', '.join(lost)}; it keeps {', '.join(kept)}")
         return kept if fields is None else fields
 
     def key_names(self) -> list[str]:

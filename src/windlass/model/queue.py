@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import msgspec
 
-from windlass.errors import DeclarationError, InvalidItem
+from windlass.errors import DeclarationError, InvalidItem, Misuse
 from windlass.model.handler import Handler, declare
 from windlass.model.resource import Resource, check_duration, operation
 from windlass.model.shape import Shape
@@ -220,20 +220,18 @@ class Queue(Resource, Generic[M]):
         if delay is not None:
             check_duration(delay, "delay", where=self.where)
         if delay is not None and not timedelta(0) <= delay <= MAX_DELAY:
-            raise InvalidItem(f"{self.where}: delay={delay} is out of range; give 0 to 15 minutes")
+            raise Misuse(f"{self.where}: delay={delay} is out of range; give 0 to 15 minutes")
         if not self.fifo:
             if group is not None or dedupe is not None:
-                raise InvalidItem(f"{self.where} is not a FIFO queue; group= and dedupe= need fifo=True")
+                raise Misuse(f"{self.where} is not a FIFO queue; group= and dedupe= need fifo=True")
             return Outgoing(body, None if delay is None else delay.total_seconds())
         if delay is not None:
-            raise InvalidItem(f"{self.where} is a FIFO queue, where only the queue's own delay applies")
+            raise Misuse(f"{self.where} is a FIFO queue, where only the queue's own delay applies")
         if not group or not _FIFO_ID.match(group):
-            raise InvalidItem(
-                f"{self.where} is a FIFO queue: give group=, 1 to 128 letters, digits and ASCII punctuation"
-            )
+            raise Misuse(f"{self.where} is a FIFO queue: give group=, 1 to 128 letters, digits and ASCII punctuation")
         if dedupe is None:
             if self.deduplicate == "id":
-                raise InvalidItem(f'{self.where}: give dedupe=, or declare the queue with deduplicate="content"')
+                raise Misuse(f'{self.where}: give dedupe=, or declare the queue with deduplicate="content"')
             dedupe = hashlib.sha256(body).hexdigest()
         elif not _FIFO_ID.match(dedupe):
             raise InvalidItem(f"{self.where}: dedupe= must have 1 to 128 letters, digits and ASCII punctuation")

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypedDict, TypeVar, get_type_hints
 import msgspec
 from msgspec import inspect
 
-from windlass.errors import DeclarationError, InvalidItem, InvalidState
+from windlass.errors import DeclarationError, InvalidItem, InvalidState, Misuse
 from windlass.model.type_tree import completer, types_within
 
 __all__ = ["Shape"]
@@ -71,14 +71,14 @@ class Shape(Generic[T]):
         """`item` as JSON attributes, canonical. Raises InvalidItem, also for what could not be decoded again: a
         dataclass takes any value for any field."""
         if not isinstance(item, self.kind):
-            raise InvalidItem(f"{self.where} holds {self.kind.__name__}, not {type(item).__name__}")
+            raise Misuse(f"{self.where} holds {self.kind.__name__}, not {type(item).__name__}")
         if self._complete is not None:
             self._complete(item)
         attributes: dict[str, Any] = self.value(item)
         try:
             msgspec.convert(attributes, self.kind, str_keys=True)
         except msgspec.ValidationError as error:
-            raise InvalidItem(f"{self.where} cannot hold this {self.kind.__name__}: {error}") from error
+            raise Misuse(f"{self.where} cannot hold this {self.kind.__name__}: {error}") from error
         return attributes
 
     def value(self, value: object) -> Any:

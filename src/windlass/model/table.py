@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 import msgspec
 
-from windlass.errors import BadRequest, Conflict, DeclarationError, InvalidItem, InvalidState, TransactionConflict
+from windlass.errors import (
+    BadRequest,
+    Conflict,
+    DeclarationError,
+    InvalidItem,
+    InvalidState,
+    Misuse,
+    TransactionConflict,
+)
 from windlass.model import cursor
 from windlass.model.index import Index, TableIndex, check_indexes
 from windlass.model.keys import (
@@ -211,7 +219,7 @@ class Table(Resource, Generic[T]):
         """Stores all `items`, in any order and not as one unit. With a version field, use `put` or `transact`."""
         table: TablePort = port(self.name, "put_many")
         if self.version:
-            raise InvalidItem(f"{self.where} keeps versions, which put_many cannot check; use put or transact")
+            raise Misuse(f"{self.where} keeps versions, which put_many cannot check; use put or transact")
         table.write_many([self._put(item, False, None)[0] for item in items])
 
     @operation
@@ -307,7 +315,7 @@ class Table(Resource, Generic[T]):
         if self.sort is not None:
             self._rule(self.sort, MAX_SORT).check(sort)
         elif sort is not None:
-            raise InvalidItem(f"{self.where} has no sort key, but one was given")
+            raise Misuse(f"{self.where} has no sort key, but one was given")
         return Key(partition, sort)
 
     def _rule(self, name: str, size: int = MAX_PARTITION) -> KeyRule:
@@ -348,14 +356,14 @@ class Table(Resource, Generic[T]):
         for name in touched:
             self._check_field(name, self.where)
             if name in (self.key, self.sort):
-                raise InvalidItem(f"{self.where}: {name!r} is part of the key, which an update cannot change")
+                raise Misuse(f"{self.where}: {name!r} is part of the key, which an update cannot change")
         if not touched:
-            raise InvalidItem(f"{self.where}: an update that changes nothing; give set=, add= or remove=")
+            raise Misuse(f"{self.where}: an update that changes nothing; give set=, add= or remove=")
         if len({*touched}) != len(touched):
-            raise InvalidItem(f"{self.where}: an update names a field twice")
+            raise Misuse(f"{self.where}: an update names a field twice")
         for name in remove:
             if self.shape.fields[name].required:
-                raise InvalidItem(f"{self.where}: {name!r} has no default, so it cannot be removed")
+                raise Misuse(f"{self.where}: {name!r} has no default, so it cannot be removed")
         for name, step in add.items():
             check_number_field(self.shape, name, "add", where=self.where)
             check_step(self.shape, name, step, where=self.where)
@@ -365,7 +373,7 @@ class Table(Resource, Generic[T]):
         if default is not None:
             start = self.shape.encode(default)
             if self._key_of(start) != key:
-                raise InvalidItem(f"{self.where}: default= has another key than the item to update")
+                raise Misuse(f"{self.where}: default= has another key than the item to update")
         values = {name: self._field_value(name, value) for name, value in set.items()}
         return Update(key, values, add, tuple(remove), self._condition(when), start)
 
@@ -426,13 +434,13 @@ class Table(Resource, Generic[T]):
 
     def _check_sort(self, sort: KeyCondition, sort_name: str | None) -> None:
         if sort_name is None:
-            raise InvalidItem(f"{self.where}: a condition on a sort key, but there is none here")
+            raise Misuse(f"{self.where}: a condition on a sort key, but there is none here")
         check_sort_condition(sort, where=self.where)
         self._rule(sort_name, MAX_SORT).check(sort.low)
         if sort.op == "between":
             self._rule(sort_name, MAX_SORT).check(sort.high)
         if sort.op == "begins_with" and not isinstance(sort.low, str):
-            raise InvalidItem(f"{self.where}: begins_with needs a text, and {sort_name!r} is a number")
+            raise Misuse(f"{self.where}: begins_with needs a text, and {sort_name!r} is a number")
 
     @staticmethod
     def _check_limit(limit: int) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from windlass.dispatch.problem import problem_response
-from windlass.errors import Conflict, Problem, ServiceUnavailable
+from windlass.dispatch.problem import as_problem, problem_response
+from windlass.errors import Conflict, Misuse, Problem, ServiceUnavailable
 
 
 @pytest.mark.parametrize("detail", ["\ud800", object(), KeyError("x")])
@@ -28,3 +28,8 @@ def test_a_status_that_is_none_becomes_500(status: int) -> None:
     problem.status = status
     response = problem_response(problem, "t")
     assert (response.status, msgspec.json.decode(response.body)["status"]) == (500, 500)
+
+
+def test_what_the_program_did_wrong_is_not_the_callers_to_read() -> None:
+    problem = as_problem(Misuse("shop.items holds Item, not dict"))
+    assert (problem.status, problem.detail) == (500, "an internal fault; it was logged under this trace id")
