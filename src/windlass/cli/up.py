@@ -115,7 +115,7 @@ def up(
             click.echo(f"some handlers still ran after {_DRAIN_SECONDS:.0f} seconds and were cut off", err=True)
         lock.release()
 
-    serve(
+    asked = serve(
         gateway,
         listening,
         ready=lambda: _say_ready(base, systems, users, space, as_json),
@@ -123,7 +123,7 @@ def up(
         ended=ended,
         tls=(tls_cert, tls_key) if tls_cert and tls_key else None,
     )
-    if again.is_set():
+    if again.is_set() and not asked:
         _start_again(listening)
     if not as_json:
         click.echo("stopped")

@@ -7,6 +7,7 @@ import errno
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -71,8 +72,9 @@ def serve(
     started: Callable[[Callable[[], None]], None],
     ended: Callable[[], None],
     tls: tuple[Path, Path] | None = None,
-) -> None:
-    """Serves until SIGINT or SIGTERM; a second SIGINT ends the process at once.
+) -> bool:
+    """Serves until SIGINT or SIGTERM, or until it is stopped; returns whether a signal asked for the end, also while
+    it was stopping already. A second SIGINT ends the process at once.
 
     `started` is called first, with a function that stops the server from any thread; `ready` once requests are
     answered; `ended` when the last was. `tls` holds the paths of certificate and key (PEM).
@@ -82,8 +84,11 @@ def serve(
         import uvloop
 
         runner = uvloop.run
-    runner(_serve(gateway, listening, ready, started, ended, tls))
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it was heeded: what is left is to exit
+    asked = threading.Event()
+    runner(_serve(gateway, listening, ready, started, ended, tls, asked))
+    if asked.is_set():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it was heeded: what is left is to exit
+    return asked.is_set()
 
 
 async def _serve(
@@ -93,6 +98,7 @@ async def _serve(
     started: Callable[[Callable[[], None]], None],
     ended: Callable[[], None],
     tls: tuple[Path, Path] | None,
+    asked: threading.Event,
 ) -> None:
     server = _Server(
         listening,
@@ -109,8 +115,8 @@ async def _serve(
     )
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, stopping.set)
-    loop.add_signal_handler(signal.SIGINT, _interrupted, stopping)
+    loop.add_signal_handler(signal.SIGTERM, _asked_to_end, stopping, asked)
+    loop.add_signal_handler(signal.SIGINT, _interrupted, stopping, asked)
     started(lambda: _set_soon(loop, stopping))
     serving = asyncio.ensure_future(server.serve())
     finished = asyncio.ensure_future(stopping.wait())
@@ -133,10 +139,15 @@ async def _serve(
             await loop.run_in_executor(None, ended)
 
 
-def _interrupted(stopping: asyncio.Event) -> None:
-    if stopping.is_set():
-        os._exit(128 + signal.SIGINT)  # safe at any moment, as kill -9 is
+def _asked_to_end(stopping: asyncio.Event, asked: threading.Event) -> None:
+    asked.set()
     stopping.set()
+
+
+def _interrupted(stopping: asyncio.Event, asked: threading.Event) -> None:
+    if asked.is_set():
+        os._exit(128 + signal.SIGINT)  # safe at any moment, as kill -9 is
+    _asked_to_end(stopping, asked)
 
 
 def _set_soon(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
