@@ -40,7 +40,7 @@ from windlass.model.condition import (
     less,
     less_equal,
 )
-from windlass.model.context import new_id, now
+from windlass.model.context import metric, new_id, now, traceparent
 from windlass.model.cursor import make_cursor, read_cursor
 from windlass.model.index import Index, TableIndex
 from windlass.model.mailer import Mailer, MailTemplate
@@ -48,6 +48,7 @@ from windlass.model.queue import Batch, Message, Queue
 from windlass.model.schedule import Schedule
 from windlass.model.secret import Secret
 from windlass.model.signature import Header, QueryName
+from windlass.model.site import Site
 from windlass.model.system import System
 from windlass.model.table import Page, Table
 from windlass.model.transaction import transact
@@ -88,6 +89,7 @@ __all__ = [
     "Secret",
     "SecretNotSet",
     "ServiceUnavailable",
+    "Site",
     "System",
     "Table",
     "TableIndex",
@@ -112,8 +114,10 @@ __all__ = [
     "less",
     "less_equal",
     "make_cursor",
+    "metric",
     "new_id",
     "now",
     "read_cursor",
+    "traceparent",
     "transact",
 ]

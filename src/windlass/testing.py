@@ -25,9 +25,11 @@ from urllib.parse import unquote, urlencode
 import msgspec
 from argon2 import PasswordHasher
 
+from windlass.dispatch.problem import as_problem, problem_response
 from windlass.engines.embedded.api import Throttles
 from windlass.engines.embedded.engine import EmbeddedEngine
 from windlass.engines.embedded.namespace import Namespace
+from windlass.engines.embedded.site import site_answer
 from windlass.errors import Conflict, EngineUnavailable, NotFound, WindlassError
 from windlass.model.api import Api
 from windlass.model.system import System
@@ -115,7 +117,7 @@ class Driver:
             namespace.close()
             raise
         self._running = self.engine.systems[system.name]
-        self.metrics = self.engine.metrics
+        self.metrics = self.engine.telemetry.metrics
         self._passwords: dict[str, str] = {}
         self._tokens: dict[str, tuple[str, float]] = {}
         self._capture = _Capture(self)
@@ -163,10 +165,19 @@ class Driver:
         path, _, text = path.partition("?")
         if query:
             text = urlencode(query, doseq=True)
-        request = Request(method, unquote(path), text, sent, body or b"", "127.0.0.1", uuid.uuid4().hex)
-        response = self._running.http.handle(request)
+        request = Request(method, unquote(path), text, sent, body or b"", "127.0.0.1")
+        response = self._from_site(request) or self._running.http.handle(request)
         self.engine.namespace.store.flush()
         return Answer(response)
+
+    def _from_site(self, request: Request) -> Response | None:
+        """As in the gateway: what no route takes is the site's, where it has something there."""
+        if self._running.http.allowed(request.path):
+            return None
+        try:
+            return site_answer(self.system, self._running.ports, request.method, request.path, request.headers)
+        except WindlassError as error:
+            return problem_response(as_problem(error), request.trace_id)
 
     def get(self, path: str, **options: Any) -> Answer:
         """`request("GET", path, ...)`."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from windlass.dispatch.metrics import Metrics
+from windlass.dispatch.telemetry import Telemetry
 from windlass.engines.embedded.engine import EmbeddedSystem
 from windlass.engines.embedded.namespace import Namespace, folder
 from windlass.engines.embedded.redact import Redactor
@@ -68,7 +68,7 @@ def open_state(system: System, home: Path, namespace: str, *, make: bool = False
         )
     opened = Namespace(home, namespace)
     try:
-        running = EmbeddedSystem(system, opened, Metrics(), Redactor(), lambda: None)
+        running = EmbeddedSystem(system, opened, Telemetry(opened.clock), Redactor(), lambda: None)
         # The tables that a new resource needs are there now; a server would wait for an open transaction.
         opened.store.flush()
         yield State(running)

@@ -12,9 +12,9 @@ import msgspec
 
 from windlass.dispatch.bind import Binder
 from windlass.dispatch.context import Context, logger
-from windlass.dispatch.metrics import Series, series
 from windlass.dispatch.problem import as_problem, problem_response
 from windlass.dispatch.routing import Router
+from windlass.dispatch.telemetry import told
 from windlass.errors import (
     BadRequest,
     Conflict,
@@ -30,6 +30,7 @@ from windlass.model.signature import parameters
 from windlass.model.user_pool import UserPool
 from windlass.ports.api import Caller, Request, Response
 from windlass.ports.idempotency import Fresh, IdempotencyPort, Running
+from windlass.ports.telemetry import Origin, Span
 from windlass.ports.user_pool import UserPoolPort
 
 __all__ = ["Admit", "HttpDispatch", "Match", "Target", "caller_of", "encoded"]
@@ -47,10 +48,11 @@ _encode = msgspec.json.Encoder().encode
 class Target:
     """A route with what was compiled for it."""
 
-    __slots__ = ("bind", "route")
+    __slots__ = ("bind", "name", "route")
 
     def __init__(self, route: Route) -> None:
         self.route = route
+        self.name = f"{route.method} {route.path}"
         where = f"{route.api.where} {route.method} {route.path}"
         self.bind = Binder(parameters(route.handler.function, route.parameters, where=where))
 
@@ -68,7 +70,6 @@ class HttpDispatch:
     def __init__(self, context: Context, *, admit: Admit, idempotency: IdempotencyPort) -> None:
         self._context, self._admit, self._idempotency = context, admit, idempotency
         self._authorizers = context.system.authorizers
-        self._requests: dict[tuple[str, int], Series] = {}
         self._router: Router[Target] = Router(
             (route.method, route.path, Target(route)) for api in context.system.of(Api) for route in api.routes
         )
@@ -83,13 +84,26 @@ class HttpDispatch:
 
     def handle(self, request: Request, deadline: float | None = None, match: Match | None = None) -> Response:
         """Serves a request; every exception becomes a response. `deadline` (on `time.monotonic`'s scale) is the
-        route's own timeout from now where it is None; `match` is given by who has found the route already."""
-        name = "-"
+        route's own timeout from now where it is None; `match` is given by who has found the route already. Who has
+        begun the request's span also ends it."""
+        telemetry, given = self._context.telemetry, request.span
+        span = given or telemetry.begin_request(request.method, request.headers, request.trace_id)
+        span.system, request.trace_id = self._context.system.name, span.trace
+        response = self._answer(request, span, deadline, match)
+        if given is None:
+            span.status = response.status
+            telemetry.end(span)
+        return response
+
+    def _answer(self, request: Request, span: Span, deadline: float | None, match: Match | None) -> Response:
         try:
             target, values = match or self.match(request.method, request.path)
-            name = target.route.handler.name
-            response = self._serve(target, values, request, deadline)
+            route = target.route
+            span.name, span.resource, span.handler = target.name, route.api.name, route.handler.name
+            return self._serve(target, values, request, span, deadline)
         except Exception as error:
+            if span.outcome == "ok":
+                told(span, error)
             problem = as_problem(error)
             if problem.status >= 500:
                 level = "timed out" if isinstance(error, HandlerTimeout) else "failed"
@@ -99,38 +113,34 @@ class HttpDispatch:
                     request.path,
                     level,
                     exc_info=error,
-                    extra={"trace_id": request.trace_id, "system": self._context.system.name, "handler": name},
+                    extra={"trace_id": span.trace, "system": span.system, "handler": span.handler or "-"},
                 )
-            response = problem_response(problem, request.trace_id)
-        counted = self._requests.get((name, response.status))
-        if counted is None:
-            counted = series("requests", system=self._context.system.name, handler=name, status=str(response.status))
-            self._requests[name, response.status] = counted
-        self._context.metrics.count(counted)
-        return response
+            return problem_response(problem, span.trace)
 
-    def _serve(self, target: Target, values: Mapping[str, str], request: Request, deadline: float | None) -> Response:
+    def _serve(
+        self, target: Target, values: Mapping[str, str], request: Request, span: Span, deadline: float | None
+    ) -> Response:
         route = target.route
         if deadline is None:
             deadline = time.monotonic() + route.handler.timeout
         if route.throttle is not None:
             self._pass_throttle(route, None)
-        caller = self._caller(route, request, deadline)
+        caller = self._caller(route, request, span, deadline)
         if route.throttle_per_caller is not None:
             self._pass_throttle(route, caller.id if caller else request.remote)
         if len(request.body) > route.max_body:
             raise PayloadTooLarge(f"the body has {len(request.body):,} bytes; the most is {route.max_body:,}")
         arguments = target.bind(request, values, caller)
         if route.idempotent is not None and (key := request.headers.get("idempotency-key")) is not None:
-            return self._once(route, route.idempotent, key, caller, request, arguments, deadline)
-        return self._run(route, request, arguments, deadline)
+            return self._once(route, route.idempotent, key, caller, request, arguments, span, deadline)
+        return self._run(route, arguments, span, deadline)
 
     def _pass_throttle(self, route: Route, caller_id: str | None) -> None:
         wait = self._admit(route, caller_id)
         if wait > 0:
             raise TooManyRequests("too many requests; slow down", retry_after=wait)
 
-    def _caller(self, route: Route, request: Request, deadline: float) -> Caller | None:
+    def _caller(self, route: Route, request: Request, span: Span, deadline: float) -> Caller | None:
         auth = route.auth
         if auth is None:
             return None
@@ -139,7 +149,12 @@ class HttpDispatch:
         else:
             handler = self._authorizers[auth]
             limit = min(deadline, time.monotonic() + handler.timeout)
-            caller = self._context.call(handler, request.trace_id, limit, lambda: auth(request))
+            caused = Origin(span.trace, span.id)
+            own = self._context.telemetry.begin("authorizer", handler.name, self._context.system.name, caused)
+            try:
+                caller = self._context.call(handler, own, limit, lambda: auth(request))
+            finally:
+                self._context.telemetry.end(own)
             if not isinstance(caller, Caller):
                 raise TypeError(f"the authorizer {handler.name} returned {type(caller).__name__}, not a Caller")
         if route.roles and not route.roles & caller.roles:
@@ -153,9 +168,9 @@ class HttpDispatch:
         pool: UserPoolPort = self._context.ports[auth.name]
         return pool.verify(token.strip())
 
-    def _run(self, route: Route, request: Request, arguments: dict[str, Any], deadline: float) -> Response:
+    def _run(self, route: Route, arguments: dict[str, Any], span: Span, deadline: float) -> Response:
         function = route.handler.function
-        result = self._context.call(route.handler, request.trace_id, deadline, lambda: function(**arguments))
+        result = self._context.call(route.handler, span, deadline, lambda: function(**arguments))
         return encoded(result, route.status)
 
     def _once(
@@ -166,6 +181,7 @@ class HttpDispatch:
         caller: Caller | None,
         request: Request,
         arguments: dict[str, Any],
+        span: Span,
         deadline: float,
     ) -> Response:
         if not 1 <= len(key) <= 255 or not key.isascii() or not key.isprintable():
@@ -182,7 +198,7 @@ class HttpDispatch:
             again = begun.response
             return Response(again.status, [*again.headers, ("idempotency-replayed", "true")], again.body)
         try:
-            response = self._run(route, request, arguments, deadline)
+            response = self._run(route, arguments, span, deadline)
         except BaseException:
             store.abandon(scope, key, begun)
             raise

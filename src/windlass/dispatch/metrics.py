@@ -1,15 +1,24 @@
-"""Counts and durations of what happens, kept in memory."""
+"""What was counted and measured: a distribution for each series and minute."""
 
 from __future__ import annotations
 
+import math
 import threading
-from collections import deque
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
-__all__ = ["Metrics", "Series", "series"]
+from windlass.ports.clock import Clock
+
+__all__ = ["BOUNDS", "Deltas", "Distribution", "Metrics", "Series", "minute_of", "series"]
 
 Series = tuple[str, tuple[tuple[str, str], ...]]
-_SAMPLES = 1024
+# Each bound is a tenth above the one before, so a percentile is off by a twentieth at the most.
+_RATIO = 1.1
+BOUNDS: Sequence[float] = [1e-6 * _RATIO**power for power in range(363)]
+_bucket = partial(bisect_left, BOUNDS)
+_MOST_PENDING = 1_000_000
 
 
 def series(name: str, **labels: str) -> Series:
@@ -17,43 +26,144 @@ def series(name: str, **labels: str) -> Series:
     return (name, tuple(sorted(labels.items())))
 
 
-class Metrics:
-    """Counters, and the latest 1,024 samples of each duration. A series is a name and labels:
-    `metrics.value("requests", handler="create", status="200")`."""
+def minute_of(seconds: float) -> int:
+    """The minute that an epoch time is in, counted from 1970."""
+    return int(seconds // 60)
+
+
+class Distribution:
+    """How many values there were, their sum, the least and the greatest, and how many lay between which `BOUNDS`
+    (`buckets` maps the number of the first bound that is not below them)."""
+
+    __slots__ = ("buckets", "count", "greatest", "least", "total")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._counts: dict[Series, float] = {}
-        self._samples: dict[Series, deque[float]] = {}
+        self.count = 0
+        self.total = 0.0
+        self.least = float("inf")
+        self.greatest = float("-inf")
+        self.buckets: dict[int, int] = {}
+
+    def add(self, values: Sequence[float]) -> None:
+        """Adds values, one or more."""
+        self.count += len(values)
+        self.total += sum(values)
+        self.least = min(self.least, min(values))
+        self.greatest = max(self.greatest, max(values))
+        self._count_buckets(Counter(map(_bucket, values)))
+
+    def merge(self, other: Distribution) -> None:
+        """Adds all that `other` has."""
+        self.count += other.count
+        self.total += other.total
+        self.least = min(self.least, other.least)
+        self.greatest = max(self.greatest, other.greatest)
+        self._count_buckets(other.buckets)
+
+    def _count_buckets(self, counts: Mapping[int, int]) -> None:
+        buckets = self.buckets
+        for number, count in counts.items():
+            buckets[number] = buckets.get(number, 0) + count
+
+    @property
+    def average(self) -> float:
+        """The mean; 0 of nothing."""
+        return self.total / self.count if self.count else 0.0
+
+    def percentile(self, rank: float) -> float:
+        """The value below which `rank` percent (0 to 100) lie, to within a twentieth; 0 of nothing."""
+        if not self.count:
+            return 0.0
+        if rank <= 0:
+            return self.least
+        wanted = math.ceil(self.count * rank / 100)
+        if wanted >= self.count:
+            return self.greatest
+        seen = 0
+        for number in sorted(self.buckets):
+            seen += self.buckets[number]
+            if seen >= wanted:
+                break
+        middle = BOUNDS[number] / _RATIO**0.5 if number < len(BOUNDS) else self.greatest
+        return min(max(middle, self.least), self.greatest)
+
+
+Deltas = dict[tuple[int, Series], Distribution]
+
+
+class Metrics:
+    """Distributions by series, the total of all time and what is new since the last `take`. A series is a name and
+    labels: `metrics.value("requests", handler="create", status="200")`.
+
+    `fold`, when given, is called before reading: it adds what was recorded elsewhere.
+    """
+
+    def __init__(self, clock: Clock, fold: Callable[[], object] | None = None) -> None:
+        self._clock = clock
+        self._fold = fold
+        self._lock = threading.RLock()
+        self._pending: deque[tuple[Series, float, float]] = deque(maxlen=_MOST_PENDING)
+        self._new: Deltas = {}
+        self._totals: dict[Series, Distribution] = {}
 
     def count(self, counted: Series, value: float = 1) -> None:
-        """Adds `value` to a counter."""
-        with self._lock:
-            self._counts[counted] = self._counts.get(counted, 0) + value
+        """Adds `value`, now."""
+        self._pending.append((counted, value, self._clock.now()))
 
-    def observe(self, series: Series, seconds: float) -> None:
-        """Adds a sample to a duration."""
-        samples = self._samples.get(series)
-        if samples is None:
-            with self._lock:
-                samples = self._samples.setdefault(series, deque(maxlen=_SAMPLES))
-        samples.append(seconds)
+    def add(self, added: Series, minute: int, values: Sequence[float]) -> None:
+        """Adds values to a minute."""
+        with self._lock:
+            new, total = self._new.get((minute, added)), self._totals.get(added)
+            if new is None:
+                new = self._new[minute, added] = Distribution()
+            if total is None:
+                total = self._totals[added] = Distribution()
+            new.add(values)
+            total.add(values)
+
+    def take(self) -> Deltas:
+        """What is new since the last time, by minute and series."""
+        self._gather()
+        with self._lock:
+            new, self._new = self._new, {}
+        return new
+
+    def _gather(self) -> None:
+        if self._fold is not None:
+            self._fold()
+        pending = self._pending
+        if not pending:
+            return
+        grouped: dict[tuple[int, Series], list[float]] = defaultdict(list)
+        with self._lock:
+            for _ in range(len(pending)):
+                counted, value, at = pending.popleft()
+                grouped[minute_of(at), counted].append(value)
+        for (minute, counted), values in grouped.items():
+            self.add(counted, minute, values)
+
+    # ---- reading
 
     def value(self, name: str, **labels: str) -> float:
-        """The sum of all counters of `name` that carry these labels; 0 when there are none."""
-        wanted = set(labels.items())
-        with self._lock:
-            return sum(value for (found, have), value in self._counts.items() if found == name and wanted <= set(have))
+        """The sum of all values of `name` with these labels; 0 when there are none."""
+        return sum(distribution.total for distribution in self._found(name, labels))
 
     def percentile(self, name: str, rank: float, **labels: str) -> float | None:
-        """The `rank`th percentile (0 to 100) in seconds of the samples with these labels; None without any."""
+        """The `rank`th percentile (0 to 100) of the values of `name` with these labels, to within a twentieth; None
+        when there are none."""
+        together = Distribution()
+        for distribution in self._found(name, labels):
+            together.merge(distribution)
+        return together.percentile(rank) if together.count else None
+
+    def names(self) -> set[str]:
+        """The names of all series."""
+        self._gather()
+        with self._lock:
+            return {name for name, _ in self._totals}
+
+    def _found(self, name: str, labels: Mapping[str, str]) -> Iterable[Distribution]:
+        self._gather()
         wanted = set(labels.items())
         with self._lock:
-            found = [s for (n, have), s in self._samples.items() if n == name and wanted <= set(have)]
-        samples = sorted(sample for part in found for sample in tuple(part))
-        return samples[min(len(samples) - 1, int(len(samples) * rank / 100))] if samples else None
-
-    def snapshot(self) -> Mapping[Series, float]:
-        """All counters as they are now."""
-        with self._lock:
-            return dict(self._counts)
+            return [total for (found, have), total in self._totals.items() if found == name and wanted <= set(have)]

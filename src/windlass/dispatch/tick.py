@@ -18,13 +18,14 @@ class TickDispatch:
         self._context, self._handler = context, handler
         self._takes_tick = bool(inspect.signature(handler.function).parameters)
 
-    def handle(self, tick: Tick, trace_id: str, deadline: float) -> bool:
+    def handle(self, tick: Tick, deadline: float) -> bool:
         """Runs the handler; whether it succeeded. Never raises."""
-        handler = self._handler
+        handler, telemetry = self._handler, self._context.telemetry
+        span = telemetry.begin("tick", handler.trigger, self._context.system.name)
         try:
             self._context.call(
                 handler,
-                trace_id,
+                span,
                 deadline,
                 (lambda: handler.function(tick)) if self._takes_tick else handler.function,
             )
@@ -34,7 +35,9 @@ class TickDispatch:
                 handler.name,
                 tick.attempt,
                 exc_info=error,
-                extra={"trace_id": trace_id, "system": self._context.system.name, "handler": handler.name},
+                extra={"trace_id": span.trace, "system": self._context.system.name, "handler": handler.name},
             )
             return False
+        finally:
+            telemetry.end(span)
         return True

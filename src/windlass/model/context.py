@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import time
 from datetime import datetime
 
+from windlass.errors import Misuse
+from windlass.ports import telemetry
 from windlass.ports.binding import current
 from windlass.ports.clock import from_epoch
 
-__all__ = ["new_id", "now"]
+__all__ = ["metric", "new_id", "now", "traceparent"]
+
+_METRIC = re.compile(r"[a-z][a-z0-9_]{0,99}\Z")
 
 
 def new_id() -> str:
@@ -28,3 +34,30 @@ def new_id() -> str:
 def now() -> datetime:
     """The engine's time in UTC: in a test, that of the test's clock. Raises NotBound outside a handler."""
     return from_epoch(current().clock.now())
+
+
+def metric(name: str, value: float = 1) -> None:
+    """Adds a value to a metric of the system's own: a count, an amount, a duration in seconds. Alarms can watch it,
+    and `windlass metrics` shows it. Raises Misuse for a name or a value that cannot be one, NotBound outside a handler.
+    """
+    if not _METRIC.match(str(name)):
+        raise Misuse(
+            f"{name!r} cannot name a metric\n  fix: use 1 to 100 lower-case letters, digits and underscores, starting "
+            f"with a letter"
+        )
+    if not _is_number(value):
+        raise Misuse(f"the metric {name} cannot take {value!r}\n  fix: give a number")
+    measure = current().measure
+    if measure is not None:
+        measure(name, float(value))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def traceparent() -> str:
+    """The `traceparent` header (https://www.w3.org/TR/trace-context/) for a call of another service, so that its
+    trace goes on this one. Raises NotBound outside a handler."""
+    running = current()
+    return telemetry.traceparent(telemetry.Origin(running.trace_id, running.span_id))

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from windlass.ports.telemetry import Span
+
 __all__ = ["ApiPort", "Caller", "Request", "Response"]
 
 
@@ -22,7 +24,7 @@ class Caller:
 @dataclass(slots=True)
 class Request:
     """An HTTP request. `path` is below the system's prefix, percent-decoded and starts with `/`; `query` is the text
-    after the `?`, as it was sent; header names are in lower case."""
+    after the `?`, as it was sent; header names are in lower case. `span` was begun by who received it."""
 
     method: str
     path: str
@@ -31,6 +33,7 @@ class Request:
     body: bytes
     remote: str = ""
     trace_id: str = ""
+    span: Span | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)

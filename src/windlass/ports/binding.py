@@ -7,15 +7,16 @@ checked, so no engine can forget it.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
 from windlass.errors import Denied, HandlerTimeout, NotBound
 from windlass.ports.clock import Clock
+from windlass.ports.telemetry import Origin
 
-__all__ = ["Grant", "Invocation", "current", "invocation_trace", "invoked", "port"]
+__all__ = ["Grant", "Invocation", "current", "invocation_origin", "invocation_trace", "invoked", "port", "running"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -35,6 +36,7 @@ class Invocation:
 
     `grants` is None only for the engine's own calls (tests' set-up, the command line), which may do everything.
     `deadline` is on `time.monotonic`'s scale. `ports` maps a resource's name to the engine's implementation.
+    `span_id` is the span that the handler's calls belong to; `measure(name, value)` takes its own metrics.
     """
 
     system: str
@@ -43,17 +45,22 @@ class Invocation:
     clock: Clock
     signing_key: bytes
     trace_id: str
+    span_id: str = ""
     grants: frozenset[tuple[str, str]] | None = None
     deadline: float | None = None
     used: set[tuple[str, str]] = field(default_factory=set)
+    measure: Callable[[str, float], None] | None = None
 
 
 _current: ContextVar[Invocation | None] = ContextVar("windlass_invocation", default=None)
 
 
+running = _current.get
+
+
 def current() -> Invocation:
     """The running invocation. Raises NotBound outside a handler."""
-    invocation = _current.get()
+    invocation = running()
     if invocation is None:
         raise NotBound(
             "no handler is running here, so no engine is bound\n"
@@ -104,5 +111,11 @@ class invoked:  # noqa: N801 - it reads as a verb: `with invoked(invocation):`
 
 def invocation_trace() -> str | None:
     """The running invocation's trace id, None outside one."""
-    invocation = _current.get()
+    invocation = running()
     return None if invocation is None else invocation.trace_id
+
+
+def invocation_origin() -> Origin | None:
+    """What causes whatever the running invocation sends, None outside one."""
+    invocation = running()
+    return None if invocation is None else Origin(invocation.trace_id, invocation.span_id)

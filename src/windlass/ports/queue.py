@@ -22,7 +22,8 @@ class Outgoing:
 @dataclass(frozen=True, slots=True)
 class Stored:
     """A message as the queue holds it. `attempts` counts the deliveries so far; times are epoch seconds;
-    `reason` is why the last attempt failed, on a dead letter."""
+    `reason` is why the last attempt failed, on a dead letter; `trace` is what sent it, `TRACE-SPAN`; `receipt` is
+    the engine's own name for this message."""
 
     id: str
     body: bytes
@@ -32,6 +33,7 @@ class Stored:
     group: str | None = None
     trace: str | None = None
     reason: str | None = None
+    receipt: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ what it rests on is durable.
 from __future__ import annotations
 
 import asyncio
-import random
 import threading
 import time
 from collections import deque
@@ -21,6 +20,7 @@ from windlass.dispatch.problem import as_problem, problem_response
 from windlass.engines.embedded.api import cors_headers, preflight
 from windlass.engines.embedded.engine import EmbeddedEngine, EmbeddedSystem
 from windlass.engines.embedded.own_pages import own_page
+from windlass.engines.embedded.site import site_answer
 from windlass.errors import (
     BadRequest,
     EngineUnavailable,
@@ -34,6 +34,7 @@ from windlass.errors import (
 )
 from windlass.model.api import Api
 from windlass.ports.api import Request, Response
+from windlass.ports.telemetry import Span
 
 __all__ = ["Gateway"]
 
@@ -50,6 +51,7 @@ class Gateway:
         self._engine = engine
         self.store = engine.namespace.store
         self.workers = engine.workers
+        self.telemetry = engine.telemetry
         self._resolver: _Resolver | None = None
         self._reading = _Reading()
         self._gathered = self._open = self._most_open = 0
@@ -58,27 +60,24 @@ class Gateway:
 
     async def __call__(self, scope: Any, proto: Any) -> None:
         """Serves one request. `scope` and `proto` are granian's, which have no public types of their own."""
-        trace_id = f"{random.getrandbits(128):032x}"
+        headers = _headers(scope.headers)
+        span = self.telemetry.begin_request(scope.method, headers)
         try:
-            job = await self._job(scope, proto, trace_id)
+            job = await self._job(scope, proto, headers, span)
         except ProtocolClosed:
             logger.debug("%s %s: the client left before its body was here", scope.method, scope.path)
             return
         except Exception as error:
             if not isinstance(error, Problem):
-                logger.error("%s %s failed", scope.method, scope.path, exc_info=error, extra={"trace_id": trace_id})
-            response = problem_response(as_problem(error), trace_id)
-            response.headers += self._early_cors(scope)
-            self._answer(proto, response, trace_id)
+                logger.error("%s %s failed", scope.method, scope.path, exc_info=error, extra={"trace_id": span.trace})
+            self._refuse(scope, proto, as_problem(error), span)
             return
         if isinstance(job, Response):
-            self._answer(proto, job, trace_id)
+            self._answer(proto, job, span.trace)
             return
         if not self.workers.enqueue(job):
             busy = ServiceUnavailable("too many requests wait already; come again", retry_after=1)
-            response = problem_response(busy, trace_id)
-            response.headers += self._early_cors(scope)
-            self._answer(proto, response, trace_id)
+            self._refuse(scope, proto, busy, span)
             return
         self._gathered += 1
         self._open += 1
@@ -105,7 +104,20 @@ class Gateway:
         self._gathered, self._most_open = 0, self._open
         self.workers.kick()
 
-    async def _job(self, scope: Any, proto: Any, trace_id: str) -> _RequestJob | Response:
+    def _refuse(self, scope: Any, proto: Any, problem: Problem, span: Span) -> None:
+        """Answers a request that no worker takes."""
+        response = problem_response(problem, span.trace)
+        response.headers += self._early_cors(scope)
+        self._answer(proto, response, span.trace)
+        span.system = span.system or scope.path.split("/", 2)[1]
+        if span.system in self._engine.systems:
+            self._end(span, response)
+
+    def _end(self, span: Span, response: Response) -> None:
+        span.status = response.status
+        self.telemetry.end(span)
+
+    async def _job(self, scope: Any, proto: Any, headers: dict[str, str], span: Span) -> _RequestJob | Response:
         path: str = scope.path
         _, _, rest = path.partition("/")
         name, slash, below = rest.partition("/")
@@ -119,20 +131,28 @@ class Gateway:
                 return page
         if system is None:
             raise NotFound("there is no system at this path; GET / lists them")
-        headers = _headers(scope.headers)
         method: str = scope.method
         inner = "/" + below
         if method == "OPTIONS" and "access-control-request-method" in headers:
             return self._preflight(system, inner, headers)
-        match = system.http.match(method, inner)
+        try:
+            match = system.http.match(method, inner)
+        except NotFound:
+            page = await asyncio.to_thread(site_answer, system.model, system.ports, method, inner, headers)
+            if page is None:
+                raise
+            return page
+        route = match[0].route
+        span.system, span.name, span.resource, span.handler = name, match[0].name, route.api.name, route.handler.name
         body = b""
         if method in ("POST", "PUT", "PATCH") or "content-length" in headers or "transfer-encoding" in headers:
             body = await self._body(match[0], headers, proto)
-        request = Request(method, inner, scope.query_string, headers, body, scope.client.rpartition(":")[0], trace_id)
+        remote = scope.client.rpartition(":")[0]
+        request = Request(method, inner, scope.query_string, headers, body, remote, span.trace, span)
         loop = asyncio.get_running_loop()
         if self._resolver is None:
             self._resolver = _Resolver(loop)
-        return _RequestJob(self, system, request, match, proto, loop.create_future(), self._resolver)
+        return _RequestJob(self, system, request, span, match, proto, loop.create_future(), self._resolver)
 
     async def _body(self, target: Target, headers: dict[str, str], proto: Any) -> bytes:
         """The whole body, of which no more than the route takes is read."""
@@ -210,6 +230,7 @@ class _RequestJob:
         "_request",
         "_resolver",
         "_response",
+        "_span",
         "_system",
         "deadline",
         "done",
@@ -220,12 +241,14 @@ class _RequestJob:
         gateway: Gateway,
         system: EmbeddedSystem,
         request: Request,
+        span: Span,
         match: Match,
         proto: Any,
         done: asyncio.Future[None],
         resolver: _Resolver,
     ) -> None:
         self._gateway, self._system, self._request, self._proto = gateway, system, request, proto
+        self._span = span
         self._match, self.done, self._resolver = match, done, resolver
         self._once = threading.Lock()
         self._response: Response | None = None
@@ -270,6 +293,7 @@ class _RequestJob:
     def _send(self, response: Response) -> None:
         if self._once.acquire(blocking=False):
             self._gateway._answer(self._proto, response, self._request.trace_id)
+            self._gateway._end(self._span, response)
             self._resolver.resolve(self.done)
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import random
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from windlass.dispatch.messages import MessageDispatch
+from windlass.dispatch.metrics import Metrics, series
 from windlass.engines.embedded.namespace import Namespace
 from windlass.errors import EngineUnavailable, InvalidItem
+from windlass.model.context import new_id
 from windlass.model.queue import Queue
-from windlass.ports.binding import invocation_trace
+from windlass.ports.binding import invocation_origin
 from windlass.ports.queue import Outgoing, QueueStats, Stored
 
 __all__ = ["EmbeddedQueue", "QueueSource"]
@@ -24,7 +25,12 @@ _MAX_SEND = 262_144 * 100
 class EmbeddedQueue:
     """Implements `ports.queue.QueueOperator`. `arrived` is called when something can be received."""
 
-    def __init__(self, model: Queue[Any], namespace: Namespace, arrived: Callable[[], None]) -> None:
+    def __init__(
+        self, model: Queue[Any], namespace: Namespace, arrived: Callable[[], None], metrics: Metrics
+    ) -> None:
+        labels = {"system": model.system.name, "queue": model.name}
+        self._metrics = metrics
+        self._sent, self._died = series("messages_sent", **labels), series("messages_dead", **labels)
         self.model, self._store, self._clock, self._arrived = model, namespace.store, namespace.clock, arrived
         self._table = table = f'"q.{model.system.name}.{model.name}"'
         self._dedupe = f'"d.{model.system.name}.{model.name}"'
@@ -62,36 +68,53 @@ class EmbeddedQueue:
     # ---- what a handler does
 
     def send(self, messages: Sequence[Outgoing]) -> list[str]:
-        now, trace = self._clock.now(), invocation_trace()
+        now, origin = self._clock.now(), invocation_origin()
         if sum(len(message.body) for message in messages) > _MAX_SEND:
             raise InvalidItem(f"{self.model.where}: too much to send at once; send in parts of at most 25 MiB")
         default = self.model.delay.total_seconds()
-        ids: list[str] = []
+        trace = None if origin is None else str(origin)
+        ids = [new_id() for _ in messages]
+        rows = [
+            (new, sent.body, sent.group, now + (default if sent.delay is None else sent.delay), now, trace)
+            for new, sent in zip(ids, messages, strict=True)
+        ]
+        if self.model.fifo:
+            rows = self._fresh(messages, ids, rows, now)
+        self._store.defer(self._insert, rows)
+        self._metrics.count(self._sent, len(rows))
+        self._store.after_commit(self._committed)
+        return ids
+
+    def _fresh(
+        self, messages: Sequence[Outgoing], ids: list[str], rows: list[tuple[Any, ...]], now: float
+    ) -> list[tuple[Any, ...]]:
+        """The rows of those messages that are no duplicates; a duplicate's id becomes that of the first."""
+        fresh = []
         with self._store.atomic() as db:
-            for message in messages:
-                new = str(uuid.uuid4())
+            for number, message in enumerate(messages):
                 if message.dedupe is not None:
                     row = db.execute(
-                        f"select id from {self._dedupe} where dedupe = ? and expires > ?",
-                        (message.dedupe, now),
+                        f"select id from {self._dedupe} where dedupe = ? and expires > ?", (message.dedupe, now)
                     ).fetchone()
                     if row is not None:
-                        ids.append(row[0])
+                        ids[number] = row[0]
                         continue
                     db.execute(
                         f"insert or replace into {self._dedupe} values (?, ?, ?)",
-                        (message.dedupe, new, now + _DEDUPE_SECONDS),
+                        (message.dedupe, ids[number], now + _DEDUPE_SECONDS),
                     )
-                visible = now + (default if message.delay is None else message.delay)
-                db.execute(self._insert, (new, message.body, message.group, visible, now, trace))
-                ids.append(new)
-        self._store.after_commit(lambda error: self._arrived() if error is None else None)
-        return ids
+                fresh.append(rows[number])
+        return fresh
+
+    def _committed(self, error: EngineUnavailable | None) -> None:
+        if error is None:
+            self._arrived()
 
     # ---- what a consumer does
 
     def due_at(self, batch: int, window: float) -> float | None:
         """When a batch can be received, in epoch seconds; None: never, as things are."""
+        self._store.apply()
         now = self._clock.now()
         inner = f"select visible from {self._table} where {self._receivable} limit :limit"
         sql = f"select count(*), min(visible) from ({inner})"
@@ -107,6 +130,7 @@ class EmbeddedQueue:
     def receive(self, limit: int) -> list[Stored]:
         """Takes up to `limit` messages, hidden from now for the visibility timeout. Those that were received
         too often already go to the dead-letter queue instead."""
+        self._store.apply()
         now = self._clock.now()
         until = now + self.model.visibility.total_seconds()
         with self._store.write() as db:
@@ -117,17 +141,18 @@ class EmbeddedQueue:
             if len(alive) < len(rows):
                 sql = (
                     f"update {self._table} set dead = 1, held = 0, attempts = attempts - 1, visible = ?, "
-                    "reason = coalesce(reason, ?) where id = ?"
+                    "reason = coalesce(reason, ?) where seq = ?"
                 )
                 db.executemany(
                     sql,
                     [
-                        (now, "its handler never came to an end", row[0])
+                        (now, "its handler never came to an end", row[8])
                         for row in rows
                         if row[2] > self.model.max_attempts
                     ],
                 )
-        return [Stored(*row[:8]) for row in alive]
+                self._metrics.count(self._died, len(rows) - len(alive))
+        return [Stored(*row) for row in alive]
 
     def _oldest(self, now: float) -> float:
         """When the messages were sent that the retention ends now: they may be stored still, until housekeeping."""
@@ -144,9 +169,9 @@ class EmbeddedQueue:
         lost."""
         now = self._clock.now()
         dead = 0
-        done = [(message.id, message.attempts) for message in messages if message.id not in failures]
+        done = [(message.receipt, message.attempts) for message in messages if message.id not in failures]
         with self._store.atomic(since) as db:
-            db.executemany(f"delete from {self._table} where id = ? and attempts = ?", done)
+            db.executemany(f"delete from {self._table} where seq = ? and attempts = ?", done)
             for message in messages:
                 reason = failures.get(message.id)
                 if reason is None:
@@ -155,18 +180,22 @@ class EmbeddedQueue:
                 dead += last
                 db.execute(
                     f"update {self._table} set reason = ?, dead = ?, held = 0, visible = ? "
-                    "where id = ? and attempts = ?",
-                    (reason, int(last), now if last else message.visible_at, message.id, message.attempts),
+                    "where seq = ? and attempts = ?",
+                    (reason, int(last), now if last else message.visible_at, message.receipt, message.attempts),
                 )
+        if dead:
+            self._metrics.count(self._died, dead)
         return dead
 
     def release_all(self) -> None:
         """Makes messages receivable whose consumer ended with the process; called before the first delivery."""
+        self._store.apply()
         with self._store.write() as db:
             db.execute(f"update {self._table} set visible = ?, held = 0 where held = 1", (self._clock.now(),))
 
     def remove_expired(self) -> int:
         """Deletes messages older than the retention, dead ones too; returns how many."""
+        self._store.apply()
         before = self._oldest(self._clock.now())
         with self._store.write() as db:
             if self.model.fifo:
@@ -176,6 +205,7 @@ class EmbeddedQueue:
     # ---- what an operator does
 
     def stats(self) -> QueueStats:
+        self._store.apply()
         now = self._clock.now()
         sql = (
             "select coalesce(sum(dead = 0 and visible <= :now), 0), "
@@ -187,10 +217,12 @@ class EmbeddedQueue:
         return QueueStats(waiting, in_flight, delayed, dead, 0.0 if oldest is None else max(0.0, now - oldest))
 
     def peek(self, limit: int, *, dead: bool) -> list[Stored]:
+        self._store.apply()
         sql = f"select {self._columns} from {self._table} where dead = ? order by seq limit ?"
-        return [Stored(*row[:8]) for row in self._store.read(sql, (int(dead), limit))]
+        return [Stored(*row) for row in self._store.read(sql, (int(dead), limit))]
 
     def redrive(self, limit: int | None = None) -> int:
+        self._store.apply()
         now = self._clock.now()
         sql = (
             f"update {self._table} set dead = 0, attempts = 0, visible = ?, sent = ?, reason = null where seq in "
@@ -198,10 +230,11 @@ class EmbeddedQueue:
         )
         with self._store.write() as db:
             moved = db.execute(sql, (now, now, -1 if limit is None else limit)).rowcount
-        self._store.after_commit(lambda error: self._arrived() if error is None else None)
+        self._store.after_commit(self._committed)
         return moved
 
     def purge(self, *, dead: bool) -> int:
+        self._store.apply()
         with self._store.write() as db:
             return db.execute(f"delete from {self._table} where dead = ?", (int(dead),)).rowcount
 
@@ -243,11 +276,11 @@ class QueueWork:
             chaos.shuffle(messages)
         deadline = time.monotonic() + self.timeout
         mark = self._source.queue.mark()
-        failures = self._source.dispatch.handle(messages, uuid.uuid4().hex, deadline)
+        failures = self._source.dispatch.handle(messages, deadline)
         if chaos is not None and not fifo:
             again = [message for message in messages if chaos.random() < 0.25 and message.id not in failures]
             if again:
-                self._source.dispatch.handle(again, uuid.uuid4().hex, deadline)
+                self._source.dispatch.handle(again, deadline)
         if not self._expired:
             try:
                 self._source.queue.settle(self._messages, failures, mark)

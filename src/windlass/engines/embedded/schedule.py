@@ -133,9 +133,9 @@ class ScheduleWork:
     def run(self) -> None:
         deadline = time.monotonic() + self.timeout
         mark = self._source.schedule.mark()
-        ok = self._source.dispatch.handle(self._tick, uuid.uuid4().hex, deadline)
+        ok = self._source.dispatch.handle(self._tick, deadline)
         if self._source.chaos is not None and ok and self._source.chaos.random() < 0.25:
-            self._source.dispatch.handle(self._tick, uuid.uuid4().hex, deadline)
+            self._source.dispatch.handle(self._tick, deadline)
         if not self._expired:
             try:
                 self._source.schedule.settle(self._tick, ok, mark)

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from windlass.engines.embedded.migrations import begin_state, migrate
 from windlass.errors import EngineUnavailable, HomeError
 
 __all__ = ["Committed", "Durability", "Row", "Store"]
@@ -24,8 +25,6 @@ Durability = Literal["process", "full"]
 Row = tuple[Any, ...]
 Parameters = Sequence[Any] | Mapping[str, Any]
 Committed = Callable[[EngineUnavailable | None], None]
-
-SCHEMA_VERSION = 1
 
 
 class Store:
@@ -43,6 +42,7 @@ class Store:
         self._closed = False
         self._savepoint_depth = 0
         self._waiting: list[Committed] = []
+        self._deferred: dict[str, list[Sequence[Any]]] = {}
         self._losses = 0
         try:
             # Made here, for the owner's eyes only; SQLite gives the files beside it the same rights.
@@ -71,18 +71,12 @@ class Store:
 
     @staticmethod
     def _prepare(db: sqlite3.Connection, path: Path, durability: Durability) -> None:
+        migrate(path)  # before this connection shares the file: a migration needs it alone
         db.execute("pragma journal_mode = wal")
         db.execute(f"pragma synchronous = {'full' if durability == 'full' else 'normal'}")
         db.execute("pragma foreign_keys = on")
         db.execute("pragma cache_size = -16384")
-        version = db.execute("pragma user_version").fetchone()[0]
-        if version > SCHEMA_VERSION:
-            raise HomeError(
-                f"{path} was written by a newer Windlass (state version {version}, this one reads {SCHEMA_VERSION})\n"
-                f"  fix: run the newer version, or use another --home"
-            )
-        if version < SCHEMA_VERSION:
-            db.execute(f"pragma user_version = {SCHEMA_VERSION}")
+        begin_state(db)
 
     # ---- statements
 
@@ -152,6 +146,33 @@ class Store:
             except sqlite3.DatabaseError as error:
                 raise self._fault(error) from error
 
+    def defer(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Executes an INSERT for each row at the next commit, or `apply`: all that were deferred at once, so that the
+        database is locked for other processes no longer than that takes. What reads those rows calls `apply` first."""
+        with self._lock:
+            self._check_open()
+            self._deferred.setdefault(sql, []).extend(rows)
+
+    def apply(self) -> None:
+        """Executes what was deferred, in the open transaction."""
+        if self._deferred:
+            with self._lock:
+                try:
+                    self._execute_deferred()
+                except sqlite3.DatabaseError as cause:
+                    # Some of the rows may be in: all or none of the transaction stands.
+                    if self._db.in_transaction:
+                        self._db.execute("rollback")
+                    self._open = True
+                    raise self._fault(cause) from cause
+
+    def _execute_deferred(self) -> None:
+        if self._deferred:
+            self._begin()
+            for sql, rows in self._deferred.items():
+                self._db.executemany(sql, rows)
+            self._deferred = {}
+
     def _check_open(self) -> None:
         if self._closed:
             raise EngineUnavailable("the engine is stopping")
@@ -171,17 +192,18 @@ class Store:
 
     @property
     def dirty(self) -> bool:
-        """Whether something was executed that is not durable yet."""
-        return self._open
+        """Whether something was executed or deferred that is not durable yet."""
+        return self._open or bool(self._deferred)
 
     def flush(self) -> None:
         """Makes everything that was executed so far durable. Raises EngineUnavailable when it cannot: then none
         of it is stored."""
-        if not self._open and not self._waiting:
+        if not self._open and not self._waiting and not self._deferred:
             return
         error: EngineUnavailable | None = None
         with self._lock:
             try:
+                self._execute_deferred()
                 if self._open:
                     self._db.execute("commit")
             except sqlite3.DatabaseError as cause:
@@ -211,7 +233,7 @@ class Store:
                 lost: EngineUnavailable | None = error
             else:
                 lost = None
-                if self._open or together:
+                if self.dirty or together:
                     self._waiting.append(call)
                     return
         call(lost)
@@ -223,6 +245,7 @@ class Store:
     def _ended(self) -> list[Committed]:
         """The open transaction has ended; returns who waits for that."""
         self._open = False
+        self._deferred = {}  # empty after a commit; after a loss, it is lost too, as those who wait for it are told
         calls, self._waiting = self._waiting, []
         return calls
 

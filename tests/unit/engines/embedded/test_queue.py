@@ -9,6 +9,7 @@ import pytest
 
 from windlass import System
 from windlass.engines.embedded.namespace import Namespace
+from windlass.dispatch.metrics import Metrics
 from windlass.engines.embedded.queue import EmbeddedQueue
 from windlass.model.queue import Queue
 from windlass.ports.clock import ManualClock
@@ -30,7 +31,7 @@ class QueueWorld:
 
     def open(self) -> None:
         self.namespace = Namespace(self.home, clock=self.clock)
-        self.queue = EmbeddedQueue(self.model, self.namespace, self._arrived)
+        self.queue = EmbeddedQueue(self.model, self.namespace, self._arrived, Metrics(self.namespace.clock))
 
     def send(self, *names: str, group: str | None = None, delay: float | None = None) -> None:
         self.queue.send([Outgoing(name.encode(), delay, group) for name in names])
