@@ -239,6 +239,7 @@ class Driver:
         """Delivers everything that is due, and what comes of that, until nothing is. What waits for a later time
         (a delay, a visibility timeout, a schedule) is left to `advance`."""
         for _ in range(_MOST_ROUNDS):
+            self.engine.jump.check()
             now = self.clock.now()
             sources = [source for source in self.engine.sources if (due := source.due_at()) is not None and due <= now]
             if not sources:

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
-from types import TracebackType
-from typing import Any
 
 import msgspec
 
-import windlass
+from windlass.engines.embedded.log_entries import LogEntry, entry_of
 from windlass.engines.embedded.redact import Redactor
-from windlass.ports.binding import invocation_trace
 
-__all__ = ["show_logs"]
-
-
-_PACKAGE = Path(windlass.__file__).parent
+__all__ = ["json_line", "show_logs", "text_line"]
 
 
 class _Lines(logging.Formatter):
@@ -27,40 +19,28 @@ class _Lines(logging.Formatter):
         super().__init__()
         self._redactor, self._as_json = redactor, as_json
 
-    def formatException(self, ei: Any) -> str:  # noqa: N802
-        """The traceback from the handler's own code on: the frames before it are the same for every handler."""
-        kind, error, trace = ei
-        for own in _following(trace):
-            if not Path(own.tb_frame.f_code.co_filename).is_relative_to(_PACKAGE):
-                return super().formatException((kind, error, own))
-        return super().formatException(ei)
-
     def format(self, record: logging.LogRecord) -> str:
-        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        # An exception's text may hold what is not valid Unicode, and a line that cannot be encoded would be lost.
-        text = super().format(record).encode(errors="backslashreplace").decode()
-        message = self._redactor.mask(text)
-        trace_id = getattr(record, "trace_id", None) or invocation_trace()
-        if self._as_json:
-            line = {"time": time, "level": record.levelname, "logger": record.name, "message": message}
-            if trace_id:
-                line["trace_id"] = trace_id
-            for name in ("system", "handler"):
-                if value := getattr(record, name, None):
-                    line[name] = value
-            return msgspec.json.encode(line).decode()
-        system = getattr(record, "system", None)
-        first, *rest = message.split("\n")
-        told = f"{first}  system={system}" if system else first
-        if trace_id:
-            told += f"  trace={trace_id}"
-        return "\n".join((f"{time} {record.levelname:<7} {told}", *rest))
+        entry = entry_of(record, self._redactor)
+        return json_line(entry) if self._as_json else text_line(entry)
 
 
-def _following(trace: TracebackType | None) -> Iterator[TracebackType]:
-    while trace is not None:
-        yield trace
-        trace = trace.tb_next
+def json_line(entry: LogEntry) -> str:
+    """An entry as a JSON object on one line; what is not known is left out."""
+    return msgspec.json.encode(msgspec.structs.replace(entry, time=_milliseconds(entry.time))).decode()
+
+
+def text_line(entry: LogEntry) -> str:
+    """An entry as people read it; more lines follow where its message has more."""
+    first, *rest = entry.message.split("\n")
+    told = f"{first}  system={entry.system}" if entry.system else first
+    if entry.trace_id:
+        told += f"  trace={entry.trace_id}"
+    moment = _milliseconds(entry.time).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return "\n".join((f"{moment} {entry.level:<7} {told}", *rest))
+
+
+def _milliseconds(time: datetime) -> datetime:
+    return time.astimezone(UTC).replace(microsecond=time.microsecond // 1000 * 1000)
 
 
 def show_logs(redactor: Redactor, *, as_json: bool) -> None:

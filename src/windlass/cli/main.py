@@ -34,8 +34,11 @@ COMMANDS: Mapping[str, Place] = {
     "openapi": Place("windlass.cli.openapi", "Print the OpenAPI document of a system's apis."),
     "users": Place("windlass.cli.users", "Add, list and change the users of a system."),
     "secret": Place("windlass.cli.secret", "Set a system's secrets, and see which are set."),
+    "token": Place("windlass.cli.token", "Make a bearer token to try a system with."),
     "queue": Place("windlass.cli.queue", "Look into queues, redrive dead letters, purge."),
     "mail": Place("windlass.cli.mail", "Read the mails that a system has sent."),
+    "backup": Place("windlass.cli.backup", "Write all state of a namespace, with its keys, to one file."),
+    "restore": Place("windlass.cli.restore", "Make a namespace of the file that a backup is."),
     "reset": Place(
         "windlass.cli.reset", "Remove all state of a namespace: users, items, messages, mails, secrets, keys."
     ),

@@ -19,6 +19,7 @@ from windlass.model.queue import Queue
 from windlass.model.resource import Resource
 from windlass.model.schedule import Schedule
 from windlass.model.secret import Secret
+from windlass.model.site import Site
 from windlass.model.system import System
 from windlass.model.table import Table
 from windlass.model.user_pool import UserPool
@@ -121,6 +122,14 @@ def _settings(resource: Resource) -> dict[str, Any]:
             }
         case Secret():
             return {"generate": resource.generate}
+        case Site():
+            return {
+                "folder": resource.declared_folder,
+                "index": resource.index,
+                "not_found": resource.not_found,
+                "max_age": _seconds(resource.max_age),
+                "headers": dict(resource.headers),
+            }
         case _:
             # A noun that is declared but not described would be missing from the diagram and from the Terraform.
             raise TypeError(f"the document has no settings for the noun {resource.noun!r}")

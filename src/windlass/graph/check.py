@@ -16,6 +16,7 @@ from windlass.model.mailer import Mailer
 from windlass.model.queue import Queue
 from windlass.model.resource import Resource, operations_of
 from windlass.model.schedule import Schedule
+from windlass.model.site import Site
 from windlass.model.system import System
 from windlass.model.table import Table
 from windlass.model.user_pool import UserPool
@@ -34,6 +35,7 @@ def check(system: System) -> None:
         *_apis(system),
         *_queues(system),
         *_schedules(system),
+        *(fault for site in system.of(Site) for fault in site.faults()),
         *(fault for mailer in system.of(Mailer) for t in mailer.templates.values() for fault in _raised(t.check)),
     ]
     if faults:

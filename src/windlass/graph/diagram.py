@@ -14,6 +14,7 @@ _SHAPES = {
     "mailer": (">", "]"),
     "secret": ("{{", "}}"),
     "user_pool": ("[[", "]]"),
+    "site": ("[/", "/]"),
 }
 
 
@@ -22,7 +23,8 @@ def mermaid(document: Document) -> str:
     a handler are thick; the others carry the operations that the handler may use."""
     lines = ["flowchart LR"]
     apis = [resource for resource in document.resources if resource.noun == "api" and resource.routes]
-    if apis:
+    sites = [resource for resource in document.resources if resource.noun == "site"]
+    if apis or sites:
         lines.append('  callers(["callers"])')
     for api in apis:
         lines.append(f"  subgraph resource_{api.name}[{_quoted(f'{api.name} (api)')}]")
@@ -42,6 +44,7 @@ def mermaid(document: Document) -> str:
         for number, route in enumerate(api.routes):
             lines.append(f"  callers --> {_route(api.name, number)}")
             lines.append(f"  {_route(api.name, number)} ==> handler_{route.handler}")
+    lines += [f"  callers --> resource_{site.name}" for site in sites]
     routed = {(f"resource:{api.name}", f"handler:{route.handler}") for api in apis for route in api.routes}
     drawn = {resource.name for resource in document.resources if resource.noun != "api" or resource.routes}
     for edge in document.edges:

@@ -42,6 +42,7 @@ PALETTE = {
     "mailer": ("#b02a5e", "#f790b7"),
     "secret": ("#566370", "#b4c0cc"),
     "user_pool": ("#3b4cb8", "#a3b0ff"),
+    "site": ("#00707a", "#4cc9d6"),
 }
 
 # 16 by 16, drawn as lines.
@@ -56,6 +57,7 @@ _ICONS = {
     "secret": "M10.8 1.8a3.4 3.4 0 1 0 .01 0M8.2 7.6L1.8 14M4 11.8l2 2M6 9.8l1.6 1.6",
     "user_pool": "M6 7.5a2.6 2.6 0 1 0 0-5.2a2.6 2.6 0 0 0 0 5.2M1.2 13.8c0-2.9 2-4.8 4.8-4.8s4.8 1.9 4.8 4.8"
     "M10.2 2.6a2.4 2.4 0 0 1 0 4.6M12.4 9.6c1.5.7 2.4 2.2 2.4 4.2",
+    "site": "M1.5 2.5h13v11h-13zM1.5 5.8h13M3.6 4.2h.01M5.6 4.2h.01",
     "other": "M2.5 2.5h11v11h-11z",
 }
 
@@ -94,7 +96,8 @@ def _graph(document: Document, apis: dict[str, ResourceNode]) -> tuple[list[Box]
     api's arrows leave from its rows, one for each route."""
     boxes, links, edges = [], [], []
     called = [api for api in apis.values() if api.routes]
-    if called:
+    sites = [resource for resource in document.resources if resource.noun == "site"]
+    if called or sites:
         boxes.append(Box("callers", 96.0, 40.0))
     for resource in document.resources:
         boxes.append(_box(resource))
@@ -106,6 +109,9 @@ def _graph(document: Document, apis: dict[str, ResourceNode]) -> tuple[list[Box]
             offset = _API_HEAD + (number + 0.5) * _API_ROW
             links.append(Link(f"resource:{api.name}", f"handler:{route.handler}", 0.0, offset))
             edges.append(Edge(f"resource:{api.name}", f"handler:{route.handler}", "triggers"))
+    for site in sites:
+        links.append(Link("callers", f"resource:{site.name}"))
+        edges.append(Edge("callers", f"resource:{site.name}", "triggers"))
     routed = {(edge.source, edge.target) for edge in edges}
     for edge in document.edges:
         if (edge.source, edge.target) in routed:
@@ -159,6 +165,8 @@ def _note(resource: ResourceNode) -> str:
             return f"mail from {settings['sender']}"
         case "user_pool":
             return f"users by {settings['sign_in']}"
+        case "site":
+            return f"site from {settings['folder']}/"
         case noun:
             return _words(noun)
 

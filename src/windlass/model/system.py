@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from windlass.model.queue import Queue
 from windlass.model.resource import Resource, check_name
 from windlass.model.schedule import Schedule
 from windlass.model.secret import Secret
+from windlass.model.site import Site
 from windlass.model.table import Table
 from windlass.model.user_pool import UserPool
 
@@ -167,6 +169,31 @@ class System:
     def secret(self, name: str, *, generate: int | None = None) -> Secret:
         """A text that nobody may see; see `Secret`."""
         return self._add(Secret(self, name, generate=generate))
+
+    def site(
+        self,
+        name: str,
+        *,
+        folder: str | Path,
+        index: str = "index.html",
+        not_found: str | None = None,
+        max_age: timedelta = timedelta(0),
+        headers: Mapping[str, str | None] | None = None,
+    ) -> Site:
+        """Files for a browser; see `Site`. `folder` is relative to the file that says this."""
+        beside = sys._getframe(1).f_globals.get("__file__")
+        return self._add(
+            Site(
+                self,
+                name,
+                folder=folder,
+                beside=beside,
+                index=index,
+                not_found=not_found,
+                max_age=max_age,
+                headers=headers,
+            )
+        )
 
     def authorizer(self, *, uses: Sequence[object] = (), timeout: timedelta = timedelta(seconds=5)) -> Callable[[F], F]:
         """Makes a function an authorizer, to be given to an api as `auth=`.

@@ -63,7 +63,7 @@ def test_every_section_is_of_a_command() -> None:
 
 def test_the_examples_print_what_the_page_shows(run: Run, used: Path, here: Path) -> None:
     (here / "password.txt").write_text("correct horse battery\n")
-    (here / "bank.key").write_text("s3cret\n")
+    (here / "bank.key").write_text("a key of at least 32 bytes, as HS256 needs\n")
     oldest = json.loads(run("mail", "list", "desk", "--json").output)[-1]["id"]
     ran = set()
     for line, expected in steps():

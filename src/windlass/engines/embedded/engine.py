@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from argon2 import PasswordHasher
 
 from windlass.dispatch.context import Context, logger
 from windlass.dispatch.http import HttpDispatch
 from windlass.dispatch.messages import MessageDispatch
-from windlass.dispatch.metrics import Metrics
+from windlass.dispatch.telemetry import Telemetry
 from windlass.dispatch.tick import TickDispatch
 from windlass.engines.embedded.api import EmbeddedApi, Throttles
+from windlass.engines.embedded.clock_jump import ClockJump, Timers
 from windlass.engines.embedded.idempotency import EmbeddedIdempotency
 from windlass.engines.embedded.mailer import EmbeddedMailer
 from windlass.engines.embedded.namespace import Namespace
@@ -23,6 +25,8 @@ from windlass.engines.embedded.queue import EmbeddedQueue, QueueSource
 from windlass.engines.embedded.redact import Redactor
 from windlass.engines.embedded.schedule import EmbeddedSchedule, ScheduleSource
 from windlass.engines.embedded.secret import EmbeddedSecret
+from windlass.engines.embedded.shared_throttles import SharedThrottles
+from windlass.engines.embedded.site import EmbeddedSite
 from windlass.engines.embedded.smtp import SmtpSettings
 from windlass.engines.embedded.table import EmbeddedTable
 from windlass.engines.embedded.user_pool import EmbeddedUserPool
@@ -35,11 +39,14 @@ from windlass.model.queue import Queue
 from windlass.model.resource import Resource
 from windlass.model.schedule import Schedule
 from windlass.model.secret import Secret
+from windlass.model.site import Site
 from windlass.model.system import System
 from windlass.model.table import Table
 from windlass.model.user_pool import UserPool
 
-__all__ = ["EmbeddedEngine", "EmbeddedSystem"]
+__all__ = ["EmbeddedEngine", "EmbeddedSystem", "Role"]
+
+Role = Literal["all", "gateway", "consumers"]
 
 _HOUSEKEEPING_SECONDS = 60.0
 
@@ -51,17 +58,18 @@ class EmbeddedSystem:
         self,
         system: System,
         namespace: Namespace,
-        metrics: Metrics,
+        telemetry: Telemetry,
         redactor: Redactor,
         arrived: Callable[[], None],
         *,
         smtp: SmtpSettings | None = None,
         chaos: random.Random | None = None,
-        throttles: Throttles | None = None,
+        throttles: Throttles | SharedThrottles | None = None,
         hasher: PasswordHasher | None = None,
+        owner: str = "main",
     ) -> None:
         check(system)
-        self.model = system
+        self.model, self._owner = system, owner
         tables: dict[str, EmbeddedTable] = {}
 
         def implement(resource: Resource) -> Any:
@@ -69,7 +77,7 @@ class EmbeddedSystem:
                 case Table():
                     return EmbeddedTable(resource, namespace, tables)
                 case Queue():
-                    return EmbeddedQueue(resource, namespace, arrived)
+                    return EmbeddedQueue(resource, namespace, arrived, telemetry.metrics)
                 case UserPool():
                     passwords = Passwords(resource.min_password_length, hasher=hasher)
                     return EmbeddedUserPool(resource, namespace, passwords=passwords)
@@ -81,12 +89,14 @@ class EmbeddedSystem:
                     return EmbeddedSchedule(resource, namespace)
                 case Api():
                     return EmbeddedApi(resource, namespace)
+                case Site():
+                    return EmbeddedSite(resource)
             raise EngineUnavailable(f"the embedded engine has no {resource.noun}, which {resource.where} is")
 
         self.ports: dict[str, Any] = {name: implement(resource) for name, resource in system.resources.items()}
         key = namespace.keyring.derive(f"cursors/{system.name}")
-        self.context = Context(system, self.ports, namespace.clock, key, metrics)
-        self.idempotency = EmbeddedIdempotency(namespace)
+        self.context = Context(system, self.ports, namespace.clock, key, telemetry)
+        self.idempotency = EmbeddedIdempotency(namespace, owner)
         self.http = HttpDispatch(self.context, admit=(throttles or Throttles()).admit, idempotency=self.idempotency)
         self.sources: list[Source] = []
         for queue in system.of(Queue):
@@ -116,16 +126,33 @@ class EmbeddedSystem:
                     shown.append((name, *first))
         return shown
 
+    def succeed(self, role: Role) -> None:
+        """What happens before the first delivery in a process that takes the place of one that ended, beside others
+        that serve: frees what that one held."""
+        if role == "gateway":
+            self.idempotency.release(self._owner)
+        else:
+            for port in self.ports.values():
+                if isinstance(port, EmbeddedQueue):
+                    port.release_all()
+
     def housekeeping(self) -> None:
         """Deletes what has expired."""
-        self.idempotency.remove_expired()
-        for port in self.ports.values():
+        for port in (self.idempotency, *self.ports.values()):
             if (remove := getattr(port, "remove_expired", None)) is not None:
-                remove()
+                try:
+                    remove()
+                except EngineUnavailable as error:  # the others go on: a damaged table must not make all the rest grow
+                    logger.error("what has expired could not be deleted: %s", error)
+
+    def timers(self) -> list[Timers]:
+        """What is to be moved when the clock goes back."""
+        return [port for port in (self.idempotency, *self.ports.values()) if hasattr(port, "clock_went_back")]
 
 
 class EmbeddedEngine:
-    """All systems of a namespace, in this process."""
+    """All systems of a namespace, in this process, or what its `role` among several is: `gateway` answers requests,
+    `consumers` does all that happens in the background, `all` does both."""
 
     def __init__(
         self,
@@ -134,43 +161,65 @@ class EmbeddedEngine:
         *,
         smtp: SmtpSettings | None = None,
         chaos: random.Random | None = None,
-        throttles: Throttles | None = None,
+        throttles: Throttles | SharedThrottles | None = None,
         hasher: PasswordHasher | None = None,
+        role: Role = "all",
+        owner: str = "main",
+        arrived: Callable[[], None] | None = None,
     ) -> None:
-        """`hasher` makes password hashes with other costs than argon2-cffi's own, `throttles` may have a clock of
+        """`owner` names this process among several, and `arrived` tells the one with the pump that something may be
+        due. `hasher` makes password hashes with other costs than argon2-cffi's own, `throttles` may have a clock of
         their own, `chaos` shuffles and repeats deliveries: all for tests."""
-        self.namespace, self.metrics, self.redactor = namespace, Metrics(), Redactor()
+        self.namespace, self.telemetry, self.redactor = namespace, Telemetry(namespace.clock), Redactor()
         self.systems = {
             system.name: EmbeddedSystem(
                 system,
                 namespace,
-                self.metrics,
+                self.telemetry,
                 self.redactor,
                 self.wake,
                 smtp=smtp,
                 chaos=chaos,
                 throttles=throttles,
                 hasher=hasher,
+                owner=owner,
             )
             for system in systems
         }
         self.sources: list[Source] = [source for system in self.systems.values() for source in system.sources]
         self.workers = Workers(idle=self._flush)
         self.consumers = Workers(idle=self._flush)
+        self.jump = ClockJump(
+            namespace.store, namespace.clock, (timers for system in self.systems.values() for timers in system.timers())
+        )
+        self.role, self._arrived = role, arrived
         self._pump: Pump | None = None
+        self._tidying: _Tidying | None = None
 
     def prepare(self) -> list[tuple[str, str, str, str]]:
         """Prepares every system; returns first users as (system, pool, user name, password)."""
+        self.jump.begin()
         shown = [(name, *user) for name, system in self.systems.items() for user in system.prepare()]
         self.namespace.store.flush()
         return shown
 
+    def succeed(self) -> None:
+        """Frees what the process held whose place this one takes."""
+        for system in self.systems.values():
+            system.succeed(self.role)
+        self.namespace.store.flush()
+
     def start(self) -> None:
         """Starts the threads: deliveries begin."""
         self.workers.start()
+        if self.role == "gateway":
+            self._tidying = _Tidying(self._flush)
+            return
         self.consumers.start()
-        sources = [*self.sources, _Housekeeping(self)]
-        self._pump = Pump(self.namespace.store, self.consumers, self.namespace.clock, sources)
+        housekeeping = _Housekeeping(self)
+        self.jump.timers.append(housekeeping)
+        sources = [*self.sources, housekeeping]
+        self._pump = Pump(self.namespace.store, self.consumers, self.namespace.clock, sources, self.jump)
         self._pump.start()
 
     def stop(self, patience: float = 10.0) -> bool:
@@ -178,8 +227,11 @@ class EmbeddedEngine:
         had come to an end."""
         if self._pump is not None:
             self._pump.stop()
+        if self._tidying is not None:
+            self._tidying.stop()
         ended = self.workers.stop(patience)
         ended = self.consumers.stop(patience) and ended
+        self._remember_time()
         self.namespace.close()
         return ended
 
@@ -187,12 +239,38 @@ class EmbeddedEngine:
         """Tells the pump that something may be due."""
         if self._pump is not None:
             self._pump.wake()
+        elif self._arrived is not None:
+            self._arrived()
+
+    def _remember_time(self) -> None:
+        try:
+            self.jump.remember()
+        except EngineUnavailable as error:
+            logger.error("the time could not be stored: %s", error)
 
     def _flush(self) -> None:
         try:
             self.namespace.store.flush()
         except EngineUnavailable as error:
             logger.error("what was written could not be stored: %s", error)
+
+
+class _Tidying:
+    """Commits, once a second, what a thread of a handler's own wrote: nobody answers, and so commits, after it. Where
+    there is a pump, it does that."""
+
+    def __init__(self, flush: Callable[[], None]) -> None:
+        self._flush = flush
+        self._over = threading.Event()
+        threading.Thread(target=self._run, name="windlass-tidying", daemon=True).start()
+
+    def _run(self) -> None:
+        while not self._over.wait(1.0):
+            self._flush()
+
+    def stop(self) -> None:
+        """Ends the thread."""
+        self._over.set()
 
 
 class _Housekeeping:
@@ -213,11 +291,13 @@ class _Housekeeping:
         return [self]
 
     def run(self) -> None:
-        try:
-            for system in self._engine.systems.values():
-                system.housekeeping()
-        except EngineUnavailable as error:
-            logger.error("what has expired could not be deleted: %s", error)
+        for system in self._engine.systems.values():
+            system.housekeeping()
+        self._engine._remember_time()
+
+    def clock_went_back(self, seconds: float) -> None:
+        """Comes when it would have come."""
+        self._next -= seconds
 
     def expire(self) -> None:
         logger.warning("deleting what has expired takes longer than a minute")

@@ -265,6 +265,10 @@ class _RequestJob:
         # next request at once, whose reading fights with this thread for the interpreter.
         gateway = self._gateway
         gateway.store.after_commit(self._committed, mark, together=gateway.workers.waiting)
+        try:
+            gateway.store.give_way()
+        except EngineUnavailable as error:
+            logger.error("what was written could not be stored: %s", error)
 
     def _committed(self, error: EngineUnavailable | None) -> None:
         response = self._response

@@ -82,6 +82,17 @@ class Lock:
         os.write(handle, f"process {os.getpid()}, {about}, since {since}\n".encode())
         return cls(path, handle)
 
+    @classmethod
+    def inherited(cls, path: Path, handle: int) -> Lock:
+        """The lock that the process has which started this one, by the number of its open file. It is held until both
+        have ended."""
+        return cls(path, handle)
+
+    def fileno(self) -> int:
+        """The open file that holds the lock, to be inherited."""
+        assert self._handle is not None
+        return self._handle
+
     @staticmethod
     def holder(path: Path) -> str | None:
         """Who holds the lock of the file `path`, as a text such as `process 123, http://127.0.0.1:8400, since

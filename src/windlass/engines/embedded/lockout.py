@@ -75,8 +75,9 @@ class Lockout:
 
     def failed(self, name: str) -> None:
         """Counts a failed sign-in, and locks `name` when there were too many."""
-        now, digest = self._clock.now(), self._digest(name)
+        digest = self._digest(name)
         with self._store.atomic() as db:
+            now = self._clock.now()
             row = db.execute(
                 "select failures, expires_at from user_pool_failures where system = ? and pool = ? and name = ?",
                 (*self._pool, digest),
@@ -97,6 +98,15 @@ class Lockout:
             "delete from user_pool_failures where system = ? and pool = ? and name = ?",
             (*self._pool, self._digest(name)),
         )
+
+    def clock_went_back(self, seconds: float) -> None:
+        """Keeps locks, and the memory of failures, as long as they were."""
+        with self._store.write() as db:
+            db.execute(
+                "update user_pool_failures set locked_until = locked_until - ?, expires_at = expires_at - ?"
+                " where system = ? and pool = ? and expires_at > ?",
+                (seconds, seconds, *self._pool, self._clock.now()),
+            )
 
     def remove_expired(self, db: sqlite3.Connection, now: float) -> None:
         """Deletes what is remembered no longer."""

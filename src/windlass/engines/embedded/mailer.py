@@ -69,9 +69,10 @@ class EmbeddedMailer:
 
     def send(self, mail: Mail) -> str:
         mime.check(mail)
-        now, mail_id = self._clock.now(), str(uuid.uuid4())
-        state, due = ("kept", None) if self._smtp is None else ("waiting", now)
+        mail_id = str(uuid.uuid4())
         with self._store.write() as db:
+            now = self._clock.now()
+            state, due = ("kept", None) if self._smtp is None else ("waiting", now)
             db.execute(
                 "insert into mails (id, system, mailer, mail, sent_at, state, due_at) values (?, ?, ?, ?, ?, ?, ?)",
                 (mail_id, *self._key, msgspec.json.encode(mail), now, state, due),
@@ -92,6 +93,15 @@ class EmbeddedMailer:
         if row is None:
             raise NotFound(f"the mailer {self.model.name!r} has no mail {mail_id!r}")
         return _sent(row)
+
+    def clock_went_back(self, seconds: float) -> None:
+        """Keeps the time until the next attempts, and the leases of those that run, as long as they were."""
+        with self._store.write() as db:
+            db.execute(
+                "update mails set due_at = due_at - ? where system = ? and mailer = ? and state = 'waiting' "
+                "and due_at > ?",
+                (seconds, *self._key, self._clock.now()),
+            )
 
     def remove_expired(self) -> int:
         """Deletes the mails that are too old or too many, those that wait excepted; returns how many."""
@@ -148,8 +158,8 @@ class EmbeddedMailer:
     def settle(self, seq: int, lease: str, outcome: Outcome | str) -> None:
         """Ends an attempt: the mail is sent, has failed, or waits for the next one. A text says why the attempt
         came to nothing for all who wait for the mail."""
-        now = self._clock.now()
         with self._store.atomic() as db:
+            now = self._clock.now()
             row = db.execute(
                 "select id, sent_at, attempts, recipients, refused from mails where seq = ? and lease = ?", (seq, lease)
             ).fetchone()

@@ -13,6 +13,7 @@ from windlass.engines.embedded.engine import EmbeddedEngine, EmbeddedSystem
 from windlass.engines.embedded.user_pool import EmbeddedUserPool
 from windlass.errors import MethodNotAllowed, NotFound
 from windlass.graph.openapi import openapi
+from windlass.model.site import Site
 from windlass.ports.api import Response
 
 __all__ = ["own_page"]
@@ -27,8 +28,8 @@ _POLICY = (
 def own_page(engine: EmbeddedEngine, ready: bool, method: str, path: str) -> Response | None:
     """The page at `path`, None when it is not one of the engine's. Raises NotFound, MethodNotAllowed."""
     page = _page(engine, ready, path)
-    if page is not None and method != "GET":
-        raise MethodNotAllowed(f"{method} is not offered here", ["GET"])
+    if page is not None and method not in ("GET", "HEAD"):
+        raise MethodNotAllowed(f"{method} is not offered here", ["GET", "HEAD"])
     return page
 
 
@@ -42,6 +43,9 @@ def _page(engine: EmbeddedEngine, ready: bool, path: str) -> Response | None:
     system = engine.systems.get(name)
     if system is None:
         return None
+    if not below and system.model.of(Site):
+        # Links in a page are relative to the last slash.
+        return None if path.endswith("/") else Response(308, [("location", f"/{name}/")])
     if not below:
         return _json(_links(base, system))
     if below == "_openapi.json":

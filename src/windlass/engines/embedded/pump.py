@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from windlass.dispatch.context import logger
+from windlass.engines.embedded.clock_jump import ClockJump
 from windlass.engines.embedded.store import Store
 from windlass.engines.embedded.workers import Workers
 from windlass.errors import EngineUnavailable
@@ -54,16 +55,20 @@ class Source(Protocol):
 class _Job:
     """A piece of work on the workers' line."""
 
-    __slots__ = ("_ended", "_lock", "_over", "_work", "deadline")
+    __slots__ = ("_ended", "_lock", "_over", "_store", "_work", "deadline")
 
-    def __init__(self, work: Work, ended: Callable[[], None]) -> None:
-        self._work, self._ended = work, ended
+    def __init__(self, work: Work, ended: Callable[[], None], store: Store) -> None:
+        self._work, self._ended, self._store = work, ended, store
         self.deadline = time.monotonic() + work.timeout
         self._lock = threading.Lock()
         self._over = False
 
     def run(self) -> None:
         self._work.run()
+        try:
+            self._store.give_way()
+        except EngineUnavailable as error:
+            logger.error("what was written could not be stored: %s", error)
         self._end()
 
     def expire(self) -> None:
@@ -80,8 +85,15 @@ class _Job:
 class Pump:
     """One thread that moves work from the sources to the workers."""
 
-    def __init__(self, store: Store, workers: Workers, clock: Clock, sources: Sequence[Source]) -> None:
-        self._store, self._workers, self._clock = store, workers, clock
+    def __init__(
+        self,
+        store: Store,
+        workers: Workers,
+        clock: Clock,
+        sources: Sequence[Source],
+        jump: ClockJump | None = None,
+    ) -> None:
+        self._store, self._workers, self._clock, self._jump = store, workers, clock, jump
         self._sources = list(sources)
         self._running = [0] * len(self._sources)
         self._first = 0
@@ -120,7 +132,7 @@ class Pump:
                     break
                 if not self._wake.wait(min(left, _GLANCE)):
                     seen = self._changes()
-                    if seen != version:
+                    if seen != version or (self._jump is not None and self._jump.noticed):
                         version = seen
                         break
             self._wake.clear()
@@ -135,6 +147,8 @@ class Pump:
 
     def _round(self) -> float:
         """Claims what is due; returns for how many seconds nothing more will be."""
+        if self._jump is not None:
+            self._jump.check()
         if self._workers.hanging:
             return _GLANCE
         now, mark = self._clock.now(), self._store.mark()
@@ -181,7 +195,7 @@ class Pump:
                 self._running[number] -= 1
             self._wake.set()
 
-        if not self._workers.submit(_Job(work, ended)):
+        if not self._workers.submit(_Job(work, ended, self._store)):
             work.expire()
             with self._lock:
                 self._running[number] -= 1

@@ -131,9 +131,9 @@ class EmbeddedQueue:
         """Takes up to `limit` messages, hidden from now for the visibility timeout. Those that were received
         too often already go to the dead-letter queue instead."""
         self._store.apply()
-        now = self._clock.now()
-        until = now + self.model.visibility.total_seconds()
         with self._store.write() as db:
+            now = self._clock.now()  # here: nobody moves timers meanwhile, as is done when the clock goes back
+            until = now + self.model.visibility.total_seconds()
             claim = {"now": now, "oldest": self._oldest(now), "until": until, "limit": limit}
             rows = db.execute(self._claim, claim).fetchall()
             rows.sort(key=lambda row: row[8])
@@ -178,10 +178,11 @@ class EmbeddedQueue:
                     continue
                 last = message.attempts >= self.model.max_attempts
                 dead += last
+                # One that is tried again stays hidden as it is: until the visibility timeout of this attempt.
                 db.execute(
-                    f"update {self._table} set reason = ?, dead = ?, held = 0, visible = ? "
-                    "where seq = ? and attempts = ?",
-                    (reason, int(last), now if last else message.visible_at, message.receipt, message.attempts),
+                    f"update {self._table} set reason = ?, dead = ?, held = 0, "
+                    "visible = case when ? then ? else visible end where seq = ? and attempts = ?",
+                    (reason, int(last), int(last), now, message.receipt, message.attempts),
                 )
         if dead:
             self._metrics.count(self._died, dead)
@@ -192,6 +193,18 @@ class EmbeddedQueue:
         self._store.apply()
         with self._store.write() as db:
             db.execute(f"update {self._table} set visible = ?, held = 0 where held = 1", (self._clock.now(),))
+
+    def clock_went_back(self, seconds: float) -> None:
+        """Keeps delays, visibility timeouts and deduplication as long as they were. When messages were sent, and so
+        their retention, is left as it is."""
+        self._store.apply()
+        now = self._clock.now()
+        with self._store.atomic() as db:
+            db.execute(
+                f"update {self._table} set visible = visible - ? where dead = 0 and visible > ?", (seconds, now)
+            )
+            if self.model.fifo:
+                db.execute(f"update {self._dedupe} set expires = expires - ? where expires > ?", (seconds, now))
 
     def remove_expired(self) -> int:
         """Deletes messages older than the retention, dead ones too; returns how many."""
@@ -256,8 +269,13 @@ class QueueSource:
 
     def claim(self, now: float, room: int) -> list[QueueWork]:
         works: list[QueueWork] = []
-        while len(works) < room and (messages := self.queue.receive(self._consumer.batch)):
-            works.append(QueueWork(self, messages, self._consumer.handler.timeout))
+        try:
+            while len(works) < room and (messages := self.queue.receive(self._consumer.batch)):
+                works.append(QueueWork(self, messages, self._consumer.handler.timeout))
+        except EngineUnavailable:
+            # What was received before it has used up an attempt: it must run. The next round meets the fault again.
+            if not works:
+                raise
         return works
 
 

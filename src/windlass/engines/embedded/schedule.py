@@ -1,4 +1,14 @@
-"""Schedules: when each fires next is kept in SQLite, so that a restart neither forgets nor repeats."""
+"""Schedules: when each fires next is kept in SQLite, so that a restart neither forgets nor repeats.
+
+When the clock is set back, a rate goes on as if nothing had happened, since it counts time that passes: what was to
+fire in 20 minutes fires in 20 minutes, and the times of its ticks repeat. Afterwards it finds its way back to whole
+multiples of its period, one interval being half to one and a half as long.
+
+A cron rule names times of day, and each of them fires once. Going back by up to three hours, those that come again
+have fired already and do not fire again: it is silent until they are over. Going back by more is taken for the
+correction of a clock that was wrong, as Vixie cron does (cron(8)): the new time counts at once, but for the moment that
+fired last.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +29,7 @@ from windlass.ports.schedule import Tick
 __all__ = ["EmbeddedSchedule", "ScheduleSource"]
 
 _RETRY_FIRST = 60.0
+_CORRECTION = 3 * 3600.0
 
 
 class EmbeddedSchedule:
@@ -62,7 +73,7 @@ class EmbeddedSchedule:
             following = self.next_at()
             if following is not None and following <= now:
                 latest = self.model.latest(from_epoch(following), from_epoch(now)).timestamp()
-                after = self.model.next_after(from_epoch(max(now, latest)))
+                after = self.model.next_after(from_epoch(max(now, self._end(latest))))
                 db.execute(
                     "update schedules set next_at = ? where system = ? and name = ?",
                     (after.timestamp() if after else None, *self._key),
@@ -83,6 +94,41 @@ class EmbeddedSchedule:
             for row in rows
             if row[2] <= self.model.retries + 1
         ]
+
+    def _end(self, fired: float) -> float:
+        """Before when nothing is to fire after a firing at `fired`: a rate that is not at a multiple of its period
+        does not fire at one that is near."""
+        every = self.model.every
+        return fired if every is None else fired + every.total_seconds() / 2
+
+    def clock_went_back(self, seconds: float) -> None:
+        """Moves attempts that are to come, and the next firing by the rule above."""
+        now = self._clock.now()
+        with self._store.atomic() as db:
+            db.execute(
+                "update ticks set due_at = due_at - ? where system = ? and name = ? and due_at > ?",
+                (seconds, *self._key, now),
+            )
+            following = self.next_at()
+            if following is None or following <= now:
+                return
+            if self.model.every is not None:
+                moved: float | None = following - seconds
+            elif seconds <= _CORRECTION:
+                return
+            else:
+                moved = self._corrected(now, following)
+            db.execute("update schedules set next_at = ? where system = ? and name = ?", (moved, *self._key))
+
+    def _corrected(self, now: float, following: float) -> float | None:
+        """When a cron rule fires next that was to fire at `following` by a clock that was wrong."""
+        first = self.model.next_after(from_epoch(now))
+        if first is None or first.timestamp() >= following:
+            return following
+        last = self.model.latest(first, from_epoch(following - 1))  # `following` is the one after it
+        if first == last:
+            return following
+        return first.timestamp()
 
     def mark(self) -> int:
         """To be taken before a tick is handled, and given to `settle`."""

@@ -72,12 +72,14 @@ def serve(
     started: Callable[[Callable[[], None]], None],
     ended: Callable[[], None],
     tls: tuple[Path, Path] | None = None,
+    interrupts: bool = True,
 ) -> bool:
     """Serves until SIGINT or SIGTERM, or until it is stopped; returns whether a signal asked for the end, also while
     it was stopping already. A second SIGINT ends the process at once.
 
     `started` is called first, with a function that stops the server from any thread; `ready` once requests are
-    answered; `ended` when the last was. `tls` holds the paths of certificate and key (PEM).
+    answered; `ended` when the last was. `tls` holds the paths of certificate and key (PEM). Without `interrupts`,
+    SIGINT is left to somebody else.
     """
     runner: Callable[..., Any] = asyncio.run
     if find_spec("uvloop"):  # there is none for Windows
@@ -85,7 +87,7 @@ def serve(
 
         runner = uvloop.run
     asked = threading.Event()
-    runner(_serve(gateway, listening, ready, started, ended, tls, asked))
+    runner(_serve(gateway, listening, ready, started, ended, tls, asked, interrupts))
     if asked.is_set():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it was heeded: what is left is to exit
     return asked.is_set()
@@ -99,6 +101,7 @@ async def _serve(
     ended: Callable[[], None],
     tls: tuple[Path, Path] | None,
     asked: threading.Event,
+    interrupts: bool,
 ) -> None:
     server = _Server(
         listening,
@@ -116,7 +119,8 @@ async def _serve(
     loop = asyncio.get_running_loop()
     stopping = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, _asked_to_end, stopping, asked)
-    loop.add_signal_handler(signal.SIGINT, _interrupted, stopping, asked)
+    if interrupts:
+        loop.add_signal_handler(signal.SIGINT, _interrupted, stopping, asked)
     started(lambda: _set_soon(loop, stopping))
     serving = asyncio.ensure_future(server.serve())
     finished = asyncio.ensure_future(stopping.wait())

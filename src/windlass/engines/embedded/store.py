@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from windlass.engines.embedded.migrations import begin_state, migrate
+from windlass.engines.embedded.turn import Turn
 from windlass.errors import EngineUnavailable, HomeError
 
 __all__ = ["Committed", "Durability", "Row", "Store"]
@@ -34,10 +35,12 @@ class Store:
     before it is committed; an answer that rests on an uncommitted read waits for the same commit.
     """
 
-    def __init__(self, path: Path, *, durability: Durability = "process") -> None:
+    def __init__(self, path: Path, *, durability: Durability = "process", turn: Turn | None = None) -> None:
+        """`turn` is given where several processes write much, so that they do so by turns."""
         self.path = path
         self.durability: Durability = durability
         self._lock = threading.RLock()
+        self._turn = turn
         self._open = False
         self._closed = False
         self._savepoint_depth = 0
@@ -180,7 +183,14 @@ class Store:
     def _begin(self) -> None:
         if not self._open:
             self._check_open()
-            self._db.execute("begin immediate")
+            if self._turn is not None:
+                self._turn.take()
+            try:
+                self._db.execute("begin immediate")
+            except BaseException:
+                if self._turn is not None:
+                    self._turn.give()
+                raise
             self._open = True
 
     def changes(self) -> int:
@@ -217,6 +227,12 @@ class Store:
         if error is not None:
             raise error
 
+    def give_way(self) -> None:
+        """To be called after a piece of work: where other processes wait for their turn to write, makes what was
+        executed durable now, instead of together with more. Raises EngineUnavailable as `flush`."""
+        if self._turn is not None and self._open and self.durability == "process":
+            self.flush()
+
     def mark(self) -> int:
         """Taken before a piece of work, and given when it ends: so the store knows whether something that was
         executed meanwhile, by whomever, was lost before it was durable."""
@@ -244,6 +260,8 @@ class Store:
 
     def _ended(self) -> list[Committed]:
         """The open transaction has ended; returns who waits for that."""
+        if self._open and self._turn is not None:
+            self._turn.give()
         self._open = False
         self._deferred = {}  # empty after a commit; after a loss, it is lost too, as those who wait for it are told
         calls, self._waiting = self._waiting, []
@@ -271,3 +289,5 @@ class Store:
                 already, self._closed = self._closed, True
                 if not already:
                     self._db.close()
+                    if self._turn is not None:
+                        self._turn.close()

@@ -156,6 +156,15 @@ class TokenFamilies:
             "delete from user_pool_families where system = ? and pool = ? and user_id = ?", (*self._pool, user_id)
         )
 
+    def clock_went_back(self, db: sqlite3.Connection, seconds: float, now: float) -> None:
+        """Keeps the grace of spent refresh tokens as short as it was. When families end is wall time, as the tokens
+        say it."""
+        db.execute(
+            "update user_pool_families set refreshed_at = refreshed_at - ? where system = ? and pool = ?"
+            " and refreshed_at > ?",
+            (seconds, *self._pool, now),
+        )
+
     def remove_expired(self, db: sqlite3.Connection, now: float) -> None:
         """Deletes families of which no token is valid any more. The last access token may outlive the refresh token
         that it was got with."""

@@ -222,6 +222,12 @@ class EmbeddedUserPool:
             self._users.remove(db, user.username)
             self._lockout.clear(db, user.username)
 
+    def clock_went_back(self, seconds: float) -> None:
+        """Moves lockouts and the grace of spent refresh tokens; called when the machine's clock was set back."""
+        with self._store.atomic() as db:
+            self._lockout.clock_went_back(seconds)
+            self._families.clock_went_back(db, seconds, self._clock.now())
+
     def remove_expired(self) -> None:
         """Deletes ended sign-ins and forgotten failures; the engine's housekeeping calls this."""
         now = self._clock.now()

@@ -1,0 +1,180 @@
+"""What is done when the machine's clock is set back.
+
+Timers are kept as wall times: when a message can be received, when a lease ends. A clock that goes back by an hour
+would put all of them off by an hour. So the engine compares the wall clock with the machine's steady one, and when
+the first has gone back against the second by TOLERANCE or more, it moves every timer back by as much, in one
+transaction.
+
+Moved are: messages that are hidden or delayed, FIFO deduplication, the next firing of a rate, retries and leases of
+ticks, leases of idempotency keys, lockouts, the grace of spent refresh tokens, retries of mail. What a cron rule does
+is in `schedule`. Not moved is what was meant as a time of day, or promised to others as one: what was stored (`sent`,
+`created_at`), the end of tokens and sign-ins, TTLs of items, retention, how long answers are kept.
+
+A clock that goes ahead needs nothing: timers come due at once, early rather than late.
+
+Until the timers are moved, within a second or so, the engine's own clock goes on as if nothing had happened, so that
+no time is read on one scale and compared on the other. The difference between the two clocks is kept in the state:
+all processes of the machine agree by it, and one of them moves the timers. When the machine was off, the steady clock
+began anew; so the time is kept too, once a minute and at the end, and the next start compares with that. After a kill
+it may be a minute old, and timers late by as much.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+from windlass.engines.embedded.store import Store
+from windlass.errors import EngineUnavailable
+from windlass.ports.clock import Clock
+
+__all__ = ["TOLERANCE", "ClockJump", "EngineClock", "Timers"]
+
+logger = logging.getLogger("windlass")
+
+TOLERANCE = 3.0
+"""Seconds by which the clock may be behind before timers are moved: what a time service does in small steps."""
+
+_OFFSET = "clock.offset"
+_SEEN = "clock.seen"
+
+
+class Timers(Protocol):
+    """Something that keeps wall times of what is to happen."""
+
+    def clock_went_back(self, seconds: float) -> None:
+        """Moves its timers back by `seconds`; those in the past may stay. The clock shows the new time already.
+        Called in an open transaction, in which it must write what it writes."""
+        ...
+
+
+class EngineClock:
+    """The wall clock, but that it goes back only when the timers have been moved."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._offset = self.offset()
+        self._agreed: Callable[[], float | None] = lambda: None
+
+    def now(self) -> float:
+        wall = self._clock.now()
+        held = self._clock.steady() + self._offset
+        if held - wall < TOLERANCE:
+            return wall
+        # Another process may have moved the timers already.
+        agreed = self._agreed()
+        if agreed is not None and agreed - self.offset() < TOLERANCE:
+            self.adopt()
+            return self._clock.now()
+        return held
+
+    def steady(self) -> float:
+        return self._clock.steady()
+
+    def offset(self) -> float:
+        """How far the wall clock is ahead of the steady one, in seconds."""
+        return self._clock.now() - self._clock.steady()
+
+    def adopt(self, offset: float | None = None) -> float:
+        """Goes by the wall clock as it is now, or by an earlier `offset`; returns the offset that it went by."""
+        before, self._offset = self._offset, self.offset() if offset is None else offset
+        return before
+
+    def agree_by(self, agreed: Callable[[], float | None]) -> None:
+        """`agreed` tells the offset by which all timers in the state are kept."""
+        self._agreed = agreed
+
+
+class ClockJump:
+    """Watches the clock of a namespace for the `timers` in it, to which more may be added."""
+
+    def __init__(self, store: Store, clock: EngineClock, timers: Iterable[Timers]) -> None:
+        self._store, self._clock = store, clock
+        self.timers = list(timers)
+        self._known: float | None = None
+        clock.agree_by(self._agreed)
+
+    def begin(self) -> None:
+        """At the start of a server, before anything is delivered: moves the timers when the clock is behind the
+        time that was seen last."""
+        self._clock.adopt()
+        offset = self._clock.offset()
+        with self._store.atomic():
+            seen = self._read(_SEEN)
+            behind = 0.0 if seen is None else seen - self._clock.now()
+            if behind >= TOLERANCE:
+                self._move(behind)
+            self._keep(_OFFSET, offset)
+        self._store.flush()
+        self._known = offset
+        if behind >= TOLERANCE:
+            _tell(behind, "while the server did not run")
+
+    @property
+    def noticed(self) -> bool:
+        """Whether the clock was set since the last `check`, so that one is due. Costs nothing."""
+        return self._known is None or abs(self._clock.offset() - self._known) >= TOLERANCE
+
+    def check(self) -> None:
+        """Moves the timers when the clock went back, unless another process has done so. To be called once a second
+        and before timers are looked at. Raises EngineUnavailable when that cannot be stored; then nothing has
+        changed, and the next check tries again."""
+        if not self.noticed:
+            return
+        offset = self._clock.offset()
+        before = self._clock.adopt(offset)
+        behind = 0.0
+        try:
+            with self._store.atomic():  # nobody reads or writes a timer meanwhile
+                known = self._read(_OFFSET)
+                behind = 0.0 if known is None else known - offset
+                if behind >= TOLERANCE:
+                    self._move(behind)
+                if known is None or abs(behind) >= TOLERANCE:
+                    self._keep(_OFFSET, offset)
+            self._store.flush()
+        except BaseException:
+            self._clock.adopt(before)
+            raise
+        self._known = offset
+        if behind >= TOLERANCE:
+            _tell(behind, "")
+
+    def remember(self) -> None:
+        """Keeps the time, for the next start to compare with."""
+        self._keep(_SEEN, self._clock.now())
+
+    def _move(self, seconds: float) -> None:
+        for timers in self.timers:
+            mark = self._store.mark()
+            try:
+                timers.clock_went_back(seconds)
+            except EngineUnavailable as error:
+                if self._store.mark() != mark:
+                    raise
+                # A damaged table: what is in it cannot be used anyway, and must not hold up the rest.
+                logger.error("the timers of %s could not be moved back: %s", type(timers).__name__, error)
+
+    def _agreed(self) -> float | None:
+        try:
+            return self._read(_OFFSET)
+        except EngineUnavailable as error:
+            logger.debug("it is not known whether the timers were moved: %s", error)
+            return None
+
+    def _read(self, key: str) -> float | None:
+        row = self._store.read_one("select value from meta where key = ?", (key,))
+        return None if row is None else float(row[0])
+
+    def _keep(self, key: str, value: Any) -> None:
+        self._store.execute("insert or replace into meta (key, value) values (?, ?)", (key, value))
+
+
+def _tell(seconds: float, when: str) -> None:
+    logger.warning(
+        "the clock went back by %.0f seconds%s: delays, retries, leases, rates and lockouts were moved back with it; "
+        "the ends of tokens, TTLs and retention stay at their time of day",
+        seconds,
+        f" {when}" if when else "",
+    )
