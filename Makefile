@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install up test check bench lock clean
+.PHONY: help install up test check bench torture lock clean
 
 # Of these, the first that is 3.11 or newer makes .venv; `make install PYTHON=...` names one itself.
 ifdef PYTHON
@@ -21,7 +21,7 @@ PIP := .venv/bin/python -m pip --disable-pip-version-check
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo "  Variables: PYTHON (makes .venv), WORKERS (test processes, $(WORKERS)), ARGS (added to up, test, bench, lock)."
+	@echo "  Variables: PYTHON (makes .venv), WORKERS (test processes, $(WORKERS)), ARGS (added to up, test, bench, torture, lock)."
 
 install: .venv/.installed ## make .venv from requirements.txt, with this project in it
 
@@ -56,6 +56,9 @@ check: install ## check format, lint, types and import direction
 
 bench: install ## run the measurements in bench/
 	.venv/bin/python -m bench $(ARGS)
+
+torture: install ## kill -9 a loaded server 200 times, and count what was lost
+	.venv/bin/python -m tests.torture $(ARGS)
 
 # The oldest Python that is supported needs the most packages, so the lock is made with it.
 lock: install ## pin every dependency again, with hashes (ARGS=--upgrade for newer versions)

@@ -108,9 +108,7 @@ class Browser:
 
     def emulate(self, *, width: int, height: int, dark: bool = False) -> None:
         """Gives the page another size, and the colour scheme that its reader prefers."""
-        self._call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
-        )
+        self._call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self._call("Emulation.setEmulatedMedia", features=[scheme])
 

@@ -34,6 +34,7 @@ class Up:
         line = self.process.stdout.readline()
         if not line:
             self.process.wait(_STOP_SECONDS)
+            self._close()
             raise RuntimeError(f"windlass up ended with {self.process.returncode}:\n{self.log()}")
         self.ready: dict[str, Any] = json.loads(line)
         self.url: str = self.ready["url"]

@@ -34,12 +34,14 @@ from windlass.errors import Conflict, EngineUnavailable, NotFound, WindlassError
 from windlass.model.api import Api
 from windlass.model.system import System
 from windlass.model.user_pool import UserPool
+from windlass.ports.alarm import AlarmState
 from windlass.ports.api import Request, Response
 from windlass.ports.binding import Grant, Invocation, invocation_trace, invoked
 from windlass.ports.clock import ManualClock, from_epoch
 from windlass.ports.mailer import Mail, MailerOperator
 from windlass.ports.queue import QueueOperator
 from windlass.ports.secret import SecretOperator
+from windlass.ports.telemetry import Span
 from windlass.ports.user_pool import UserPoolOperator
 
 __all__ = ["Answer", "Driver", "LogLine"]
@@ -87,7 +89,7 @@ class Driver:
     """Runs one system for a test.
 
     `seed` shuffles the order of deliveries and repeats some, as AWS may; the same seed does the same. `path` keeps
-    the state between drivers. `logs`, `metrics` and `outbox` hold what happened so far.
+    the state between drivers. `logs`, `metrics`, `spans` and `outbox` hold what happened so far.
     """
 
     def __init__(
@@ -118,6 +120,7 @@ class Driver:
             raise
         self._running = self.engine.systems[system.name]
         self.metrics = self.engine.telemetry.metrics
+        self._spans: list[Span] = []
         self._passwords: dict[str, str] = {}
         self._tokens: dict[str, tuple[str, float]] = {}
         self._capture = _Capture(self)
@@ -283,11 +286,20 @@ class Driver:
         """All mails of all mailers, the oldest first."""
         sent = [
             mail
-            for port in self._running.ports.values()
+            for port in (*self._running.ports.values(), self._running.alarm_mailer)
             if hasattr(port, "show") and hasattr(port, "list")
             for mail in reversed(port.list(10_000))
         ]
         return [mail.mail for mail in sorted(sent, key=lambda mail: mail.sent_at)]
+
+    @property
+    def spans(self) -> list[Span]:
+        """What has happened so far, each thing when it had ended: requests, deliveries, firings, and the calls of
+        resources in them, which a trace id holds together."""
+        for span in self.engine.telemetry.take():
+            span.error = self.engine.redactor.mask(span.error)
+            self._spans.append(span)
+        return list(self._spans)
 
     @property
     def unused_grants(self) -> dict[str, list[Grant]]:
@@ -299,6 +311,11 @@ class Driver:
             if left:
                 unused[handler.name] = left
         return unused
+
+    @property
+    def alarms(self) -> dict[str, AlarmState]:
+        """The state of every alarm, the default ones too, by name: `OK`, `ALARM` or `INSUFFICIENT_DATA`."""
+        return {status.rule.name: status.state for status in self._running.alarms.statuses()}
 
     def queue(self, name: str) -> QueueOperator:
         """The operator's side of a queue."""

@@ -47,7 +47,7 @@ def take(body: NewInformation, caller: Caller) -> None:
     blank = [FieldError(f"body.{name}", "is blank") for name, text in fields.items() if not text.strip()]
     if blank:
         raise BadRequest("a field is blank", errors=blank)
-    date = now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    date = now().replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
     data.send(Information(caller.id, f"{date}#{new_id()}", date, body.information_one, body.information_two))
 
 

@@ -92,7 +92,9 @@ class KeySet:
         with self._lock:
             if url == self._url and self._younger(self._fetched_at, GOOD_FOR, now):
                 return self._keys.get(kid)
-        raise ServiceUnavailable("the keys that tokens are checked with cannot be had now; try again", retry_after=PAUSE)
+        raise ServiceUnavailable(
+            "the keys that tokens are checked with cannot be had now; try again", retry_after=PAUSE
+        )
 
     @staticmethod
     def _younger(moment: float | None, seconds: float, now: float) -> bool:
@@ -156,24 +158,24 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """None: a redirect is an error, for it could lead anywhere."""
 
 
-def fetch(url: str) -> bytes:
-    """What is at `url`: HTTPS, or HTTP on this machine. Raises FetchFailed, also for what takes longer than three
-    seconds or has more than 256 KiB."""
+def fetch(url: str, seconds: float = FETCH_SECONDS) -> bytes:
+    """What is at `url`: HTTPS, or HTTP on this machine. Raises FetchFailed, also for what takes longer than that or
+    has more than 256 KiB."""
     handlers: list[Any] = [_NoRedirect()]
     if _checked(url) == "http":
         handlers.append(urllib.request.ProxyHandler({}))  # this machine is not behind a proxy
     opener = urllib.request.build_opener(*handlers)
-    deadline = time.monotonic() + FETCH_SECONDS
+    deadline = time.monotonic() + seconds
     request = urllib.request.Request(url, headers={"Accept": "application/jwk-set+json, application/json"})
     try:
-        with opener.open(request, timeout=FETCH_SECONDS) as response:
+        with opener.open(request, timeout=seconds) as response:
             content = b""
             while chunk := response.read1(65_536):
                 content += chunk
                 if len(content) > MAX_BYTES:
                     raise FetchFailed(f"it has more than {MAX_BYTES:,} bytes")
                 if time.monotonic() > deadline:
-                    raise FetchFailed(f"it took longer than {FETCH_SECONDS:g} seconds")
+                    raise FetchFailed(f"it took longer than {seconds:g} seconds")
             return content
     except urllib.error.HTTPError as error:
         error.close()

@@ -12,7 +12,10 @@ from __future__ import annotations
 
 import math
 import re
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import jwt
@@ -29,6 +32,7 @@ LEEWAY = 30
 MAX_TOKEN = 8192
 MAX_SUBJECT = 200
 ROLE_CLAIM = "Role"
+_MOST_REMEMBERED = 2000
 _SHORTEST_KEY = 32  # bytes: RFC 7518, 3.2 wants as many as the hash has
 
 _FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
@@ -41,22 +45,34 @@ class Verifier:
 
     def __init__(self, key_set: KeySet | None = None) -> None:
         self._key_set = key_set or KeySet()
+        # Signatures that were found good, by token, with the key that they fit: a client sends its token many times.
+        self._good: OrderedDict[str, tuple[str, Mapping[str, Any]]] = OrderedDict()
+        self._lock = threading.Lock()
 
     def caller(self, authorization: str, shared_key: Callable[[], str], key_set_url: Callable[[], str]) -> Caller:
         """Who calls, with the roles of the token's `Role` claim. `shared_key` and `key_set_url` read the secrets.
 
         Raises Unauthorized for a token that is not valid, ServiceUnavailable when the key set cannot be fetched.
         """
-        scheme, _, token = authorization.partition(" ")
+        scheme, _, token = authorization.strip().partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise Unauthorized("send Authorization: Bearer and a token")
-        claims = self._verified(token.strip(), shared_key, key_set_url)
+        claims = self._known(token, shared_key) or self._verified(token.strip(), shared_key, key_set_url)
         _check_times(claims, now().timestamp())
         return Caller(_subject(claims), roles=_roles(claims), claims=claims)
 
-    def _verified(
-        self, token: str, shared_key: Callable[[], str], key_set_url: Callable[[], str]
-    ) -> Mapping[str, Any]:
+    def _known(self, token: str, shared_key: Callable[[], str]) -> Mapping[str, Any] | None:
+        """The claims of a token whose signature was found good with the key as it is now."""
+        good = self._good.get(token)
+        return good[1] if good is not None and good[0] == shared_key() else None
+
+    def _remember(self, token: str, key: str, claims: Mapping[str, Any]) -> None:
+        with self._lock:
+            self._good[token] = (key, claims)
+            if len(self._good) > _MOST_REMEMBERED:
+                self._good.popitem(last=False)
+
+    def _verified(self, token: str, shared_key: Callable[[], str], key_set_url: Callable[[], str]) -> Mapping[str, Any]:
         if len(token) > MAX_TOKEN or _FORM.fullmatch(token) is None:
             raise Unauthorized("the token is not a JSON Web Token")
         try:
@@ -65,15 +81,19 @@ class Verifier:
             if "crit" in header or (kind.upper() if isinstance(kind, str) else kind) not in _TYPES:
                 raise Unauthorized("the token is of a kind that is not taken here")
             key: Any
+            text = ""
             if algorithm == "HS256":
-                key = _shared(shared_key())
+                key = _shared(text := shared_key())
             elif algorithm == "RS256":
                 key = self._public(key_set_url, header.get("kid"))
             else:
                 raise Unauthorized("the token must be signed with HS256 or RS256")
-            claims: dict[str, Any] = jwt.decode(token, key, algorithms=[algorithm], options=_SIGNATURE_ONLY)
+            decoded = jwt.decode(token, key, algorithms=[algorithm], options=_SIGNATURE_ONLY)
         except (jwt.InvalidTokenError, ValueError, RecursionError):  # the last two: what JSON can do to its parser
             raise Unauthorized("the token is not valid") from None
+        claims: Mapping[str, Any] = MappingProxyType(decoded)
+        if algorithm == "HS256":
+            self._remember(token, text, claims)
         return claims
 
     def _public(self, key_set_url: Callable[[], str], kid: Any) -> Any:
@@ -99,7 +119,8 @@ def _shared(key: str) -> bytes:
 
 def _check_times(claims: Mapping[str, Any], now: float) -> None:
     """Raises Unauthorized for a token without `exp`, and for one that is not valid at `now` (RFC 7519, 4.1)."""
-    expires, begins = claims.get("exp"), claims.get("nbf", 0)
+    expires: Any = claims.get("exp")
+    begins: Any = claims.get("nbf", 0)
     if not _is_time(expires):
         raise Unauthorized("the token must say when it expires, in exp")
     if not _is_time(begins):

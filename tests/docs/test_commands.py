@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,32 @@ def test_what_the_readme_of_file_sla_says_to_try(tmp_path: Path) -> None:
     assert first == second
     assert by_day == by_folder
     assert '"total":{"breaches":1,"files":1}' in trend
+
+
+def test_what_the_readme_of_presenter_says_to_try(tmp_path: Path) -> None:
+    (script,) = blocks(ROOT / "systems" / "presenter" / "README.md", "sh")
+    with Up(ROOT / "systems" / "presenter", home=tmp_path / "home", options=("--no-reload",)) as up:
+        environment = {
+            **os.environ,
+            "URL": f"{up.url}/presenter",
+            "WINDLASS": f"{sys.executable} -m windlass",
+            "WINDLASS_HOME": str(tmp_path / "home"),
+        }
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            env=environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[:3] == ["201 0"] * 3
+    assert [item["InformationOne"] for item in json.loads(lines[3])] == ["aaa23", "aaa22", "aaa21"]
+    assert [item["InformationOne"] for item in json.loads(lines[4])] == ["aaa21"]
+    assert lines[-1] == "0 messages moved back to presenter.data."
 
 
 @pytest.mark.parametrize("system", SYSTEMS, ids=lambda path: path.name)

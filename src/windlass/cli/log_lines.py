@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from datetime import UTC, datetime
+from datetime import UTC
 
 import msgspec
 
@@ -26,7 +26,7 @@ class _Lines(logging.Formatter):
 
 def json_line(entry: LogEntry) -> str:
     """An entry as a JSON object on one line; what is not known is left out."""
-    return msgspec.json.encode(msgspec.structs.replace(entry, time=_milliseconds(entry.time))).decode()
+    return msgspec.json.encode(entry).decode()
 
 
 def text_line(entry: LogEntry) -> str:
@@ -35,12 +35,8 @@ def text_line(entry: LogEntry) -> str:
     told = f"{first}  system={entry.system}" if entry.system else first
     if entry.trace_id:
         told += f"  trace={entry.trace_id}"
-    moment = _milliseconds(entry.time).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    moment = entry.time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return "\n".join((f"{moment} {entry.level:<7} {told}", *rest))
-
-
-def _milliseconds(time: datetime) -> datetime:
-    return time.astimezone(UTC).replace(microsecond=time.microsecond // 1000 * 1000)
 
 
 def show_logs(redactor: Redactor, *, as_json: bool) -> None:

@@ -32,7 +32,8 @@ Examples:
 def mail() -> None:
     """Read the mails that a system has sent.
 
-    They are kept here; an SMTP server gets them too where `windlass up` was given one, in WINDLASS_SMTP_URL.
+    They are kept here, those of its alarms too, whose mailer is `alarms`; an SMTP server gets them too where
+    `windlass up` was given one, in WINDLASS_SMTP_URL.
     """
 
 
@@ -50,8 +51,10 @@ Examples:
 @home_options
 def list_(system: System, mailer: str | None, limit: int, as_json: bool, home: Path, namespace: str) -> None:
     """List mails, the newest first."""
-    models = system.of(Mailer) if mailer is None else [chosen(system, Mailer, mailer)]
     with open_state(system, home, namespace) as state:
+        models = [model for model in state.mailers if mailer in (None, model.name)]
+        if mailer is not None and not models:
+            models = [chosen(system, Mailer, mailer)]
         found = [(model, sent) for model in models for sent in state.mailer(model).list(limit)]
     found = sorted(found, key=lambda pair: pair[1].sent_at, reverse=True)[:limit]
     if as_json:
@@ -93,7 +96,7 @@ def show(system: System, mail_id: str, html: bool, as_json: bool, home: Path, na
 
 
 def _found(state: State, system: System, mail_id: str) -> tuple[Mailer, SentMail]:
-    for model in system.of(Mailer):
+    for model in state.mailers:
         try:
             return model, state.mailer(model).show(mail_id)
         except NotFound:

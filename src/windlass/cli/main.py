@@ -39,6 +39,10 @@ COMMANDS: Mapping[str, Place] = {
     "mail": Place("windlass.cli.mail", "Read the mails that a system has sent."),
     "backup": Place("windlass.cli.backup", "Write all state of a namespace, with its keys, to one file."),
     "restore": Place("windlass.cli.restore", "Make a namespace of the file that a backup is."),
+    "logs": Place("windlass.cli.logs", "Show what was logged."),
+    "traces": Place("windlass.cli.traces", "Show what happened: requests, and all that came of them."),
+    "alarms": Place("windlass.cli.alarms", "Show how alarms stand, and how they have changed."),
+    "metrics": Place("windlass.cli.metrics", "Show what was counted and measured."),
     "reset": Place(
         "windlass.cli.reset", "Remove all state of a namespace: users, items, messages, mails, secrets, keys."
     ),

@@ -22,7 +22,9 @@ from windlass.engines.embedded.engine import EmbeddedEngine
 from windlass.engines.embedded.gateway import Gateway
 from windlass.engines.embedded.lock import Lock
 from windlass.engines.embedded.namespace import Namespace, folder
+from windlass.engines.embedded.otlp import OtlpExport, header_secrets
 from windlass.engines.embedded.place import Place
+from windlass.engines.embedded.recorder import Limits
 from windlass.engines.embedded.server import listen, serve
 from windlass.engines.embedded.shared_throttles import SharedThrottles
 from windlass.engines.embedded.smtp import SmtpSettings
@@ -62,6 +64,8 @@ class Settings:
     home: Path
     namespace: str
     workers: int
+    limits: Limits
+    otlp: str | None
 
     @staticmethod
     def discovered(paths: Sequence[Path]) -> list[Path]:
@@ -173,8 +177,9 @@ def _engine(
         lock=lock,
         shared=place is not None,
     )
+    export = None if settings.otlp is None else OtlpExport(settings.otlp)
     if place is None:
-        engine = EmbeddedEngine(space, systems, smtp=smtp)
+        engine = EmbeddedEngine(space, systems, smtp=smtp, limits=settings.limits, export=export)
     else:
         engine = EmbeddedEngine(
             space,
@@ -184,7 +189,11 @@ def _engine(
             role=place.role,
             owner=place.name,
             arrived=place.arrived,
+            limits=settings.limits,
+            export=export,
         )
+    for header in header_secrets(os.environ):
+        engine.redactor.add(header)
     if smtp is not None and smtp.password:
         engine.redactor.add(smtp.password)
     return engine

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from windlass.dispatch.telemetry import Telemetry
+from windlass.engines.embedded.alarm import AlarmBook
 from windlass.engines.embedded.engine import EmbeddedSystem
 from windlass.engines.embedded.namespace import Namespace, folder
 from windlass.engines.embedded.redact import Redactor
@@ -29,7 +30,7 @@ class State:
     """The operator's side of a system's resources."""
 
     def __init__(self, running: EmbeddedSystem) -> None:
-        self._ports = running.ports
+        self._running, self._ports = running, running.ports
 
     def user_pool(self, model: UserPool) -> UserPoolOperator:
         """The port of a user pool."""
@@ -46,8 +47,20 @@ class State:
         port: QueueOperator = self._ports[model.name]
         return port
 
+    @property
+    def alarms(self) -> AlarmBook:
+        """All alarms, the default ones too."""
+        return self._running.alarms
+
+    @property
+    def mailers(self) -> list[Mailer]:
+        """All mailers: those that are declared, and the one that tells of alarms."""
+        return [*self._running.model.of(Mailer), self._running.alarm_mailer.model]
+
     def mailer(self, model: Mailer) -> MailerOperator:
         """The port of a mailer."""
+        if model is self._running.alarm_mailer.model:
+            return self._running.alarm_mailer
         port: MailerOperator = self._ports[model.name]
         return port
 

@@ -6,7 +6,6 @@ import re
 import time
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import click
 import jwt
@@ -26,21 +25,15 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _TAKEN = ("sub", "iat", "nbf", "exp")
 
 
-class _Duration(click.ParamType):
-    """A time such as 90s, 30m, 1h or 7d, as a timedelta."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        if isinstance(value, timedelta):
-            return value
-        found = re.fullmatch(r"([0-9]{1,9})([smhd])", value)
-        if found is None:
-            self.fail(f"{value!r} is not a time: write 90s, 30m, 1h or 7d.", param, ctx)
-        duration = timedelta(**{_UNITS[found[2]]: int(found[1])})
-        if not timedelta(seconds=1) <= duration <= _LONGEST:
-            self.fail(f"{value} is out of range: give 1s to 366d.", param, ctx)
-        return duration
+def _duration(ctx: click.Context, param: click.Parameter, said: str) -> timedelta:
+    """A time such as 90s, 30m, 1h or 7d."""
+    found = re.fullmatch(r"([0-9]{1,9})([smhd])", said)
+    if found is None:
+        raise click.BadParameter(f"{said!r} is not a time: write 90s, 30m, 1h or 7d.", ctx, param)
+    duration = timedelta(**{_UNITS[found[2]]: int(found[1])})
+    if not timedelta(seconds=1) <= duration <= _LONGEST:
+        raise click.BadParameter(f"{said} is out of range: give 1s to 366d.", ctx, param)
+    return duration
 
 
 @click.command(
@@ -60,11 +53,13 @@ Examples:
     show_default=True,
     help="The secret whose value is the key.",
 )
-@click.option("--role-claim", metavar="CLAIM", default="Role", show_default=True, help="The claim that lists the roles.")
+@click.option(
+    "--role-claim", metavar="CLAIM", default="Role", show_default=True, help="The claim that lists the roles."
+)
 @click.option(
     "--expires",
     metavar="TIME",
-    type=_Duration(),
+    callback=_duration,
     default="1h",
     show_default=True,
     help="How long it is good for, such as 90s, 30m, 1h or 7d.",

@@ -12,7 +12,9 @@ import click
 from windlass.cli.home import home_options
 from windlass.cli.serve import Settings, serve_in_place, serve_one
 from windlass.cli.supervise import supervise
+from windlass.engines.embedded.otlp import checked_endpoint
 from windlass.engines.embedded.place import Place
+from windlass.engines.embedded.recorder import Limits
 from windlass.errors import WindlassError
 
 __all__ = ["up"]
@@ -44,6 +46,27 @@ Examples:
     type=click.IntRange(1, 64),
     help="Processes that answer requests; with more than one, another does the background work.",
 )
+@click.option(
+    "--telemetry-mb",
+    default=256,
+    show_default=True,
+    type=click.IntRange(0, 1_000_000),
+    help="Megabytes of traces to keep, and a quarter as much of logs; 0: none.",
+)
+@click.option(
+    "--telemetry-days",
+    default=7.0,
+    show_default=True,
+    type=click.FloatRange(0.01, 3650),
+    help="How long to keep traces, logs and metrics by the minute.",
+)
+@click.option(
+    "--otlp",
+    metavar="URL",
+    envvar="OTEL_EXPORTER_OTLP_ENDPOINT",
+    show_envvar=True,
+    help="Send traces, metrics and logs there too, with OTLP over HTTP.",
+)
 @click.option("--reload/--no-reload", default=True, show_default=True, help="Start again when the code changes.")
 @click.option("--tls-cert", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="PEM certificate.")
 @click.option("--tls-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="PEM private key.")
@@ -55,6 +78,9 @@ def up(
     port: int,
     durability: Any,
     workers: int,
+    telemetry_mb: int,
+    telemetry_days: float,
+    otlp: str | None,
     reload: bool,
     tls_cert: Path | None,
     tls_key: Path | None,
@@ -75,7 +101,9 @@ def up(
     if workers > 1 and sys.platform == "win32":
         raise click.UsageError("--workers needs Linux or macOS: on Windows, one process serves")
     found = Settings.discovered(paths)
-    settings = Settings(found, host, port, durability, reload, tls, as_json, home, namespace, workers)
+    limits = Limits.of(telemetry_mb, telemetry_days)
+    otlp = checked_endpoint(otlp) if otlp else None
+    settings = Settings(found, host, port, durability, reload, tls, as_json, home, namespace, workers, limits, otlp)
     place = Place.taken()
     if place is not None:
         serve_in_place(settings, place)

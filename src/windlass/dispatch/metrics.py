@@ -52,6 +52,14 @@ class Distribution:
         self.greatest = max(self.greatest, max(values))
         self._count_buckets(Counter(map(_bucket, values)))
 
+    def repeat(self, value: float, times: int) -> None:
+        """Adds the same value several times, once or more."""
+        self.count += times
+        self.total += value * times
+        self.least = min(self.least, value)
+        self.greatest = max(self.greatest, value)
+        self._count_buckets({_bucket(value): times})
+
     def merge(self, other: Distribution) -> None:
         """Adds all that `other` has."""
         self.count += other.count
@@ -105,6 +113,7 @@ class Metrics:
         self._pending: deque[tuple[Series, float, float]] = deque(maxlen=_MOST_PENDING)
         self._new: Deltas = {}
         self._totals: dict[Series, Distribution] = {}
+        self._takes = 0
 
     def count(self, counted: Series, value: float = 1) -> None:
         """Adds `value`, now."""
@@ -112,21 +121,41 @@ class Metrics:
 
     def add(self, added: Series, minute: int, values: Sequence[float]) -> None:
         """Adds values to a minute."""
+        delta = Distribution()
+        delta.add(values)
+        self._merge(added, minute, delta)
+
+    def repeat(self, added: Series, minute: int, value: float, times: int) -> None:
+        """Adds the same value several times to a minute."""
+        delta = Distribution()
+        delta.repeat(value, times)
+        self._merge(added, minute, delta)
+
+    def _merge(self, added: Series, minute: int, delta: Distribution) -> None:
         with self._lock:
             new, total = self._new.get((minute, added)), self._totals.get(added)
             if new is None:
                 new = self._new[minute, added] = Distribution()
             if total is None:
                 total = self._totals[added] = Distribution()
-            new.add(values)
-            total.add(values)
+            new.merge(delta)
+            total.merge(delta)
 
     def take(self) -> Deltas:
         """What is new since the last time, by minute and series."""
         self._gather()
         with self._lock:
             new, self._new = self._new, {}
+            self._takes += bool(new)
         return new
+
+    def mark(self) -> int:
+        """For `recorded_since`, to be taken right after `take`."""
+        return self._takes
+
+    def recorded_since(self, mark: int) -> bool:
+        """Whether anything was added after that mark, be it taken since or not."""
+        return bool(self._pending or self._new) or self._takes != mark
 
     def _gather(self) -> None:
         if self._fold is not None:

@@ -8,7 +8,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from windlass.dispatch.metrics import Metrics, minute_of, series
+from windlass.dispatch.metrics import Metrics, series
 from windlass.errors import Misuse, Problem
 from windlass.model.resource import Resource
 from windlass.ports.binding import running
@@ -37,6 +37,7 @@ BUILT_IN = frozenset(
         "queue_delayed",
         "queue_depth",
         "queue_in_flight",
+        "request_client_errors",
         "request_errors",
         "request_seconds",
         "requests",
@@ -95,6 +96,10 @@ class Telemetry:
         with self._lock:
             return [folded.popleft() for _ in range(len(folded))]
 
+    def recorded_since(self, mark: int) -> bool:
+        """Whether a span has ended, or anything was counted, after that mark of `metrics`."""
+        return bool(self._ended) or self.metrics.recorded_since(mark)
+
     def _fold(self) -> None:
         """Counts the spans that have ended."""
         ended = self._ended
@@ -107,7 +112,7 @@ class Telemetry:
             spans = [ended.popleft() for _ in range(len(ended))]
             self._folded.extend(spans)
         for span in spans:
-            minute = minute_of(span.start + span.seconds)
+            minute = int((span.start + span.seconds) // 60)  # minute_of, for each of very many
             if span.kind == "call":
                 calls[minute, span.system, span.noun, span.resource, span.operation, span.outcome].append(span.seconds)
                 continue
@@ -121,29 +126,30 @@ class Telemetry:
             self._count_requests(*request, seconds)
         for (minute, system, handler, outcome), seconds in ran.items():
             labels = {"system": system, "handler": handler}
-            failed = float(outcome == "error")
-            self.metrics.add(series("calls", **labels, outcome=outcome), minute, [1.0] * len(seconds))
-            self.metrics.add(series("errors", **labels), minute, [failed] * len(seconds))
+            count, repeat = len(seconds), self.metrics.repeat
+            repeat(series("calls", **labels, outcome=outcome), minute, 1.0, count)
+            repeat(series("errors", **labels), minute, float(outcome == "error"), count)
             self.metrics.add(series("duration", **labels), minute, seconds)
 
     def _count_calls(
         self, minute: int, system: str, noun: str, resource: str, operation: str, outcome: str, seconds: list[float]
     ) -> None:
         labels = {"system": system, "noun": noun, "resource": resource, "operation": operation}
-        count, add = len(seconds), self.metrics.add
-        add(series("operations", **labels, outcome=outcome), minute, [1.0] * count)
-        add(series("operation_errors", **labels), minute, [float(outcome == "error")] * count)
-        add(series("operation_seconds", **labels), minute, seconds)
+        count, repeat = len(seconds), self.metrics.repeat
+        repeat(series("operations", **labels, outcome=outcome), minute, 1.0, count)
+        repeat(series("operation_errors", **labels), minute, float(outcome == "error"), count)
+        self.metrics.add(series("operation_seconds", **labels), minute, seconds)
 
     def _count_requests(
         self, minute: int, system: str, api: str, handler: str, status: int, seconds: list[float]
     ) -> None:
         labels = {"system": system, "api": api, "handler": handler}
-        count, add = len(seconds), self.metrics.add
-        add(series("requests", **labels, status=str(status)), minute, [1.0] * count)
-        add(series("request_errors", **labels), minute, [float(status >= 500)] * count)
-        add(series("throttles", **labels), minute, [float(status == 429)] * count)
-        add(series("request_seconds", **labels), minute, seconds)
+        count, repeat = len(seconds), self.metrics.repeat
+        repeat(series("requests", **labels, status=str(status)), minute, 1.0, count)
+        repeat(series("request_errors", **labels), minute, float(status >= 500), count)
+        repeat(series("request_client_errors", **labels), minute, float(400 <= status < 500), count)
+        repeat(series("throttles", **labels), minute, float(status == 429), count)
+        self.metrics.add(series("request_seconds", **labels), minute, seconds)
 
 
 def told(span: Span, error: BaseException) -> None:

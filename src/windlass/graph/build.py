@@ -8,10 +8,21 @@ from typing import Any
 
 import msgspec
 
+from windlass.graph.alarm import rules
 from windlass.graph.check import check
-from windlass.graph.document import Document, GrantNode, HandlerNode, ResourceNode, RouteNode, ThrottleNode, Trigger
+from windlass.graph.document import (
+    AlarmNode,
+    Document,
+    GrantNode,
+    HandlerNode,
+    ResourceNode,
+    RouteNode,
+    ThrottleNode,
+    Trigger,
+)
 from windlass.graph.grants import edges
 from windlass.graph.schema import schema_of
+from windlass.model.alarm import Alarm
 from windlass.model.api import Api, Throttle
 from windlass.model.handler import Handler
 from windlass.model.mailer import Mailer
@@ -23,6 +34,7 @@ from windlass.model.site import Site
 from windlass.model.system import System
 from windlass.model.table import Table
 from windlass.model.user_pool import UserPool
+from windlass.ports.alarm import AlarmRule
 
 __all__ = ["build"]
 
@@ -37,6 +49,8 @@ def build(system: System) -> Document:
         resources=[_resource(resource) for resource in system.resources.values()],
         handlers=[_handler(system, handler) for handler in system.handlers],
         edges=edges(system),
+        alarms=[_alarm(rule) for rule in rules(system)],
+        alarms_to=list(system.alarm_settings.to),
     )
 
 
@@ -122,6 +136,9 @@ def _settings(resource: Resource) -> dict[str, Any]:
             }
         case Secret():
             return {"generate": resource.generate}
+        case Alarm():
+            rule = resource.rule()
+            return {"subject": rule.subject, "condition": rule.condition}
         case Site():
             return {
                 "folder": resource.declared_folder,
@@ -133,6 +150,26 @@ def _settings(resource: Resource) -> dict[str, Any]:
         case _:
             # A noun that is declared but not described would be missing from the diagram and from the Terraform.
             raise TypeError(f"the document has no settings for the noun {resource.noun!r}")
+
+
+def _alarm(rule: AlarmRule) -> AlarmNode:
+    return AlarmNode(
+        name=rule.name,
+        default=rule.default,
+        noun=rule.noun,
+        of=rule.of,
+        metric=rule.metric,
+        series=rule.series,
+        labels=dict(rule.labels),
+        statistic=rule.statistic,
+        comparison=rule.comparison,
+        threshold=rule.threshold,
+        period=rule.period * 60.0,
+        periods=rule.periods,
+        datapoints=rule.datapoints,
+        missing=rule.missing,
+        description=rule.description,
+    )
 
 
 def _auth(api: Api) -> dict[str, str] | None:

@@ -15,6 +15,7 @@ from windlass.errors import InvalidState
 
 __all__ = [
     "VERSION",
+    "AlarmNode",
     "Document",
     "Edge",
     "GrantNode",
@@ -103,8 +104,29 @@ class Edge(msgspec.Struct, frozen=True, order=True):
     operations: tuple[str, ...] = ()
 
 
+class AlarmNode(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule, declared or a `default` one; see `windlass.ports.alarm.AlarmRule`. `period` is in seconds."""
+
+    name: str
+    default: bool
+    noun: str
+    of: str
+    metric: str
+    series: str
+    labels: dict[str, str]
+    statistic: str
+    comparison: str
+    threshold: float
+    period: float
+    periods: int
+    datapoints: int
+    missing: str
+    description: str = ""
+
+
 class Document(msgspec.Struct, frozen=True, kw_only=True):
-    """A system. Equal systems have equal documents."""
+    """A system. Equal systems have equal documents. `alarms` are all rules, the declared ones first, and `alarms_to`
+    the addresses that changes of their state are mailed to."""
 
     version: int = VERSION
     system: str
@@ -113,6 +135,8 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     resources: list[ResourceNode]
     handlers: list[HandlerNode]
     edges: list[Edge]
+    alarms: list[AlarmNode] = []
+    alarms_to: list[str] = []
 
     def encode(self) -> bytes:
         """The document as JSON, indented and ending in a line break: a diff of two shows what changed."""

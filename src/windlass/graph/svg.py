@@ -43,6 +43,7 @@ PALETTE = {
     "secret": ("#566370", "#b4c0cc"),
     "user_pool": ("#3b4cb8", "#a3b0ff"),
     "site": ("#00707a", "#4cc9d6"),
+    "alarm": ("#b02a5e", "#f790b7"),
 }
 
 # 16 by 16, drawn as lines.
@@ -58,6 +59,8 @@ _ICONS = {
     "user_pool": "M6 7.5a2.6 2.6 0 1 0 0-5.2a2.6 2.6 0 0 0 0 5.2M1.2 13.8c0-2.9 2-4.8 4.8-4.8s4.8 1.9 4.8 4.8"
     "M10.2 2.6a2.4 2.4 0 0 1 0 4.6M12.4 9.6c1.5.7 2.4 2.2 2.4 4.2",
     "site": "M1.5 2.5h13v11h-13zM1.5 5.8h13M3.6 4.2h.01M5.6 4.2h.01",
+    "alarm": "M3 11.5c1.4-1.2 1.5-2.6 1.5-4.5a3.5 3.5 0 0 1 7 0c0 1.9.1 3.3 1.5 4.5z"
+    "M6.6 13.6a1.5 1.5 0 0 0 2.8 0M8 3.5V1.8",
     "other": "M2.5 2.5h11v11h-11z",
 }
 
@@ -167,6 +170,8 @@ def _note(resource: ResourceNode) -> str:
             return f"users by {settings['sign_in']}"
         case "site":
             return f"site from {settings['folder']}/"
+        case "alarm":
+            return f"{settings['subject'].partition(',')[0]} {settings['condition'].partition(',')[0]}"
         case noun:
             return _words(noun)
 

@@ -66,14 +66,14 @@ class Site(Resource):
     ) -> None:
         """`beside` is the file that declares the site, to which `folder` is relative; None: to the present folder."""
         super().__init__(system, name)
-        if not isinstance(folder, str | Path) or not str(folder):
+        if not _is_folder(folder):
             raise DeclarationError(f"folder={folder!r} is no folder", where=self.where, fix='folder="site"')
         self.declared_folder = str(folder)
         self.beside = Path(beside).absolute() if beside is not None else None
         self.folder = (self.beside.parent if self.beside is not None else Path()).absolute() / folder
         self.index, self.not_found, self.max_age = index, not_found, max_age
         for what, value in (("index", index), ("not_found", not_found)):
-            if value is not None and not (isinstance(value, str) and is_public(value) and "/" not in value):
+            if value is not None and not _is_document(value):
                 raise DeclarationError(
                     f"{what}={value!r} does not name a file in the site's folder",
                     where=self.where,
@@ -94,7 +94,7 @@ class Site(Resource):
     def _headers(self, given: Mapping[str, str | None]) -> dict[str, str]:
         made: dict[str, str] = dict(SAFE_HEADERS)
         for name, value in given.items():
-            lower = name.lower() if isinstance(name, str) else ""
+            lower = str(name).lower()
             if lower in _OWN_HEADERS:
                 raise DeclarationError(
                     f"headers has {name!r}, which is not yours to say", where=self.where, fix=_OWN_HEADERS[lower]
@@ -142,6 +142,14 @@ class Site(Resource):
 
     def _fault(self, summary: str, fix: str) -> DeclarationError:
         return DeclarationError(f"folder={self.declared_folder!r}: {summary}", where=self.where, fix=fix)
+
+
+def _is_folder(value: object) -> bool:
+    return isinstance(value, str | Path) and bool(str(value))
+
+
+def _is_document(value: object) -> bool:
+    return isinstance(value, str) and is_public(value) and "/" not in value
 
 
 def is_public(path: str) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from windlass.errors import DeclarationError
+from windlass.model.alarm import Alarm, AlarmSettings, Threshold
 from windlass.model.api import Api, Throttle
 from windlass.model.handler import Function, Handler, declare
 from windlass.model.index import Index
@@ -21,6 +22,7 @@ from windlass.model.secret import Secret
 from windlass.model.site import Site
 from windlass.model.table import Table
 from windlass.model.user_pool import UserPool
+from windlass.ports.alarm import Missing
 
 if TYPE_CHECKING:
     from windlass.testing import Driver
@@ -43,6 +45,7 @@ class System:
         self.resources: dict[str, Resource] = {}
         self.handlers: list[Handler] = []
         self.authorizers: dict[Function, Handler] = {}
+        self.alarm_settings = AlarmSettings()
 
     def __repr__(self) -> str:
         return f"<System {self.name}: {len(self.resources)} resources, {len(self.handlers)} handlers>"
@@ -164,6 +167,12 @@ class System:
 
     def mailer(self, name: str, *, sender: str) -> Mailer:
         """Mail from one address; see `Mailer`."""
+        if name == "alarms":
+            raise DeclarationError(
+                "the mailer alarms is Windlass's own: it tells of this system's alarms",
+                where=f"{self.name}.{name}",
+                fix="give yours another name",
+            )
         return self._add(Mailer(self, name, sender=sender))
 
     def secret(self, name: str, *, generate: int | None = None) -> Secret:
@@ -194,6 +203,48 @@ class System:
                 headers=headers,
             )
         )
+
+    def alarm(
+        self,
+        name: str,
+        *,
+        of: Resource | Function | None = None,
+        metric: str,
+        statistic: str | None = None,
+        above: Threshold | None = None,
+        at_least: Threshold | None = None,
+        below: Threshold | None = None,
+        at_most: Threshold | None = None,
+        period: timedelta = timedelta(minutes=1),
+        periods: int = 1,
+        datapoints: int | None = None,
+        missing: Missing = "not_breaching",
+        description: str = "",
+    ) -> Alarm:
+        """A rule about a metric; see `Alarm`. One that has the name of a default rule takes its place."""
+        return self._add(
+            Alarm(
+                self,
+                name,
+                of=of,
+                metric=metric,
+                statistic=statistic,
+                above=above,
+                at_least=at_least,
+                below=below,
+                at_most=at_most,
+                period=period,
+                periods=periods,
+                datapoints=datapoints,
+                missing=missing,
+                description=description,
+            )
+        )
+
+    def alarms(self, *, defaults: bool = True, to: Sequence[str] = (), sender: str | None = None) -> None:
+        """About all alarms: whether every noun has its default rules, and whom changes of state are mailed to, from
+        which address (that of the first of them, unless said). Without `to`, the mails stay in the inbox."""
+        self.alarm_settings = AlarmSettings.checked(self.name, defaults, to, sender)
 
     def authorizer(self, *, uses: Sequence[object] = (), timeout: timedelta = timedelta(seconds=5)) -> Callable[[F], F]:
         """Makes a function an authorizer, to be given to an api as `auth=`.

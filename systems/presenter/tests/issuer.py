@@ -21,9 +21,13 @@ __all__ = ["BOTH", "KeyServer", "bearer", "claims", "jwk", "part", "private_key"
 BOTH = ("data.read", "data.write")
 
 
-@cache
 def private_key(name: str, bits: int = 2048) -> rsa.RSAPrivateKey:
     """An RSA key, made once for each name."""
+    return _made(name, bits)
+
+
+@cache
+def _made(name: str, bits: int) -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=bits)
 
 
@@ -71,12 +75,14 @@ def part(content: Any) -> str:
 
 class KeyServer:
     """Gives out a key set over HTTP on a free port. `answer` is what it says, `status` with which status; `fetched`
-    counts how often it was asked. Each request waits until `open` is set."""
+    counts how often it was asked. Each request waits until `open` is set; with `drop_every`, in seconds, its answer
+    comes byte by byte."""
 
     def __init__(self, *keys: dict[str, Any]) -> None:
         self.status, self.headers = 200, {"Content-Type": "application/jwk-set+json"}
         self.fetched = 0
-        self.asked, self.open = threading.Event(), threading.Event()
+        self.drop_every: float | None = None
+        self.asked, self.open, self.stopped = threading.Event(), threading.Event(), threading.Event()
         self.open.set()
         self.give(*keys)
         owner = self
@@ -92,7 +98,12 @@ class KeyServer:
                         self.send_header(name, value)
                     self.send_header("Content-Length", str(len(owner.answer)))
                     self.end_headers()
-                    self.wfile.write(owner.answer)
+                    if owner.drop_every is None:
+                        self.wfile.write(owner.answer)
+                        return
+                    for byte in owner.answer:
+                        self.wfile.write(bytes([byte]))
+                        owner.stopped.wait(owner.drop_every)
                 except (BrokenPipeError, ConnectionResetError):
                     self.close_connection = True  # whoever asked has heard enough
 
@@ -118,6 +129,7 @@ class KeyServer:
     def stop(self) -> None:
         """Answers nobody any more."""
         self.open.set()
+        self.stopped.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

@@ -22,9 +22,11 @@ it may be a minute old, and timers late by as much.
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
+from windlass.engines.embedded.damage import Faults
 from windlass.engines.embedded.store import Store
 from windlass.errors import EngineUnavailable
 from windlass.ports.clock import Clock
@@ -100,13 +102,12 @@ class ClockJump:
         time that was seen last."""
         self._clock.adopt()
         offset = self._clock.offset()
-        with self._store.atomic():
+
+        def behind_last() -> float:
             seen = self._read(_SEEN)
-            behind = 0.0 if seen is None else seen - self._clock.now()
-            if behind >= TOLERANCE:
-                self._move(behind)
-            self._keep(_OFFSET, offset)
-        self._store.flush()
+            return 0.0 if seen is None else seen - self._clock.now()
+
+        behind = self._move(offset, behind_last)
         self._known = offset
         if behind >= TOLERANCE:
             _tell(behind, "while the server did not run")
@@ -124,16 +125,13 @@ class ClockJump:
             return
         offset = self._clock.offset()
         before = self._clock.adopt(offset)
-        behind = 0.0
+
+        def behind_agreed() -> float:
+            known = self._read(_OFFSET)
+            return 0.0 if known is None else known - offset
+
         try:
-            with self._store.atomic():  # nobody reads or writes a timer meanwhile
-                known = self._read(_OFFSET)
-                behind = 0.0 if known is None else known - offset
-                if behind >= TOLERANCE:
-                    self._move(behind)
-                if known is None or abs(behind) >= TOLERANCE:
-                    self._keep(_OFFSET, offset)
-            self._store.flush()
+            behind = self._move(offset, behind_agreed)
         except BaseException:
             self._clock.adopt(before)
             raise
@@ -145,16 +143,28 @@ class ClockJump:
         """Keeps the time, for the next start to compare with."""
         self._keep(_SEEN, self._clock.now())
 
-    def _move(self, seconds: float) -> None:
-        for timers in self.timers:
-            mark = self._store.mark()
+    def _move(self, offset: float, measure: Callable[[], float]) -> float:
+        """Moves the timers by what `measure` says, if that is enough, and keeps the `offset`, all in one transaction;
+        returns by how much. Timers in a damaged part of the state are left out: they cannot be used anyway."""
+        timers = list(self.timers)
+        while True:
+            present: Timers | None = None
             try:
-                timers.clock_went_back(seconds)
+                with self._store.atomic():  # nobody reads or writes a timer meanwhile
+                    behind = measure()
+                    if behind >= TOLERANCE:
+                        for present in timers:
+                            present.clock_went_back(behind)
+                    present = None
+                    self._keep(_OFFSET, offset)
+                self._store.flush()
+                return behind
             except EngineUnavailable as error:
-                if self._store.mark() != mark:
+                cause = error.__cause__
+                if present is None or not isinstance(cause, sqlite3.DatabaseError) or not Faults.is_damage(cause):
                     raise
-                # A damaged table: what is in it cannot be used anyway, and must not hold up the rest.
-                logger.error("the timers of %s could not be moved back: %s", type(timers).__name__, error)
+                logger.error("the timers of %s could not be moved back: %s", type(present).__name__, error)
+                timers.remove(present)
 
     def _agreed(self) -> float | None:
         try:

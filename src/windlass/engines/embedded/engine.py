@@ -12,8 +12,13 @@ from argon2 import PasswordHasher
 from windlass.dispatch.context import Context, logger
 from windlass.dispatch.http import HttpDispatch
 from windlass.dispatch.messages import MessageDispatch
+from windlass.dispatch.metrics import series
 from windlass.dispatch.telemetry import Telemetry
 from windlass.dispatch.tick import TickDispatch
+from windlass.engines.embedded.alarm import AlarmBook, EmbeddedAlarm
+from windlass.engines.embedded.alarm_evidence import Evidence, SpanFinder, recorded_spans
+from windlass.engines.embedded.alarm_mail import AlarmPost, alarm_mailer
+from windlass.engines.embedded.alarm_source import AlarmSource, WatchedSystem
 from windlass.engines.embedded.api import EmbeddedApi, Throttles
 from windlass.engines.embedded.clock_jump import ClockJump, Timers
 from windlass.engines.embedded.idempotency import EmbeddedIdempotency
@@ -22,6 +27,7 @@ from windlass.engines.embedded.namespace import Namespace
 from windlass.engines.embedded.passwords import Passwords
 from windlass.engines.embedded.pump import Pump, Source
 from windlass.engines.embedded.queue import EmbeddedQueue, QueueSource
+from windlass.engines.embedded.recorder import Export, Limits, Recorder
 from windlass.engines.embedded.redact import Redactor
 from windlass.engines.embedded.schedule import EmbeddedSchedule, ScheduleSource
 from windlass.engines.embedded.secret import EmbeddedSecret
@@ -33,6 +39,7 @@ from windlass.engines.embedded.user_pool import EmbeddedUserPool
 from windlass.engines.embedded.workers import Workers
 from windlass.errors import EngineUnavailable
 from windlass.graph.check import check
+from windlass.model.alarm import Alarm
 from windlass.model.api import Api
 from windlass.model.mailer import Mailer
 from windlass.model.queue import Queue
@@ -69,8 +76,10 @@ class EmbeddedSystem:
         owner: str = "main",
     ) -> None:
         check(system)
-        self.model, self._owner = system, owner
+        self.model, self._namespace, self._owner = system, namespace, owner
         tables: dict[str, EmbeddedTable] = {}
+        self.alarms = AlarmBook(system, namespace)
+        self.alarm_mailer = alarm_mailer(system, namespace, smtp, arrived)
 
         def implement(resource: Resource) -> Any:
             match resource:
@@ -84,13 +93,18 @@ class EmbeddedSystem:
                 case Secret():
                     return EmbeddedSecret(resource, namespace, redactor)
                 case Mailer():
-                    return EmbeddedMailer(resource, namespace, smtp, arrived)
+                    failures = series("mail_failures", system=system.name, mailer=resource.name)
+                    return EmbeddedMailer(
+                        resource, namespace, smtp, arrived, lambda: telemetry.metrics.count(failures)
+                    )
                 case Schedule():
                     return EmbeddedSchedule(resource, namespace)
                 case Api():
                     return EmbeddedApi(resource, namespace)
                 case Site():
                     return EmbeddedSite(resource)
+                case Alarm():
+                    return EmbeddedAlarm(resource, self.alarms)
             raise EngineUnavailable(f"the embedded engine has no {resource.noun}, which {resource.where} is")
 
         self.ports: dict[str, Any] = {name: implement(resource) for name, resource in system.resources.items()}
@@ -108,12 +122,13 @@ class EmbeddedSystem:
                 ticks = TickDispatch(self.context, schedule.handler)
                 self.sources.append(ScheduleSource(self.ports[schedule.name], ticks, chaos=chaos))
         if smtp is not None:
-            self.sources += [self.ports[mailer.name] for mailer in system.of(Mailer)]
+            self.sources += [self.alarm_mailer, *(self.ports[mailer.name] for mailer in system.of(Mailer))]
 
     def prepare(self) -> list[tuple[str, str, str]]:
         """What happens once before the first delivery: frees what a process that died held, generates secrets,
         and creates first users, which are returned as (pool, user name, password), to be shown once."""
         self.idempotency.release_all()
+        self.alarms.forget_others()
         shown = []
         for name, port in self.ports.items():
             if isinstance(port, EmbeddedQueue):
@@ -138,7 +153,7 @@ class EmbeddedSystem:
 
     def housekeeping(self) -> None:
         """Deletes what has expired."""
-        for port in (self.idempotency, *self.ports.values()):
+        for port in (self.idempotency, self.alarms, self.alarm_mailer, *self.ports.values()):
             if (remove := getattr(port, "remove_expired", None)) is not None:
                 try:
                     remove()
@@ -147,7 +162,15 @@ class EmbeddedSystem:
 
     def timers(self) -> list[Timers]:
         """What is to be moved when the clock goes back."""
-        return [port for port in (self.idempotency, *self.ports.values()) if hasattr(port, "clock_went_back")]
+        ports = (self.idempotency, self.alarm_mailer, *self.ports.values())
+        return [port for port in ports if hasattr(port, "clock_went_back")]
+
+    def watched(self, find: SpanFinder, mask: Callable[[str], str]) -> WatchedSystem:
+        """The system as its alarms watch it; `mask` hides secrets in what their mails say."""
+        queues = {queue.name: self.ports[queue.name] for queue in self.model.of(Queue)}
+        evidence = Evidence(self.model, queues, find)
+        post = AlarmPost(self.alarms, self.alarm_mailer, self._namespace, evidence, mask)
+        return WatchedSystem(self.alarms, post, list(queues.values()))
 
 
 class EmbeddedEngine:
@@ -166,11 +189,15 @@ class EmbeddedEngine:
         role: Role = "all",
         owner: str = "main",
         arrived: Callable[[], None] | None = None,
+        limits: Limits | None = None,
+        export: Export | None = None,
     ) -> None:
-        """`owner` names this process among several, and `arrived` tells the one with the pump that something may be
-        due. `hasher` makes password hashes with other costs than argon2-cffi's own, `throttles` may have a clock of
-        their own, `chaos` shuffles and repeats deliveries: all for tests."""
+        """`limits` says how much telemetry is kept, `export` sends it somewhere else too. `owner` names this process
+        among several, and `arrived` tells the one with the pump that something may be due. `hasher` makes password
+        hashes with other costs than argon2-cffi's own, `throttles` may have a clock of their own, `chaos` shuffles and
+        repeats deliveries: all for tests."""
         self.namespace, self.telemetry, self.redactor = namespace, Telemetry(namespace.clock), Redactor()
+        self.recorder = Recorder(self.telemetry, self.redactor, namespace.path, limits=limits, export=export)
         self.systems = {
             system.name: EmbeddedSystem(
                 system,
@@ -186,7 +213,16 @@ class EmbeddedEngine:
             )
             for system in systems
         }
-        self.sources: list[Source] = [source for system in self.systems.values() for source in system.sources]
+        find = recorded_spans(self.recorder, namespace.path)
+        alarms = AlarmSource(
+            namespace.clock,
+            self.telemetry,
+            self.recorder.metrics,
+            self.recorder.merge,
+            [system.watched(find, self.redactor.mask) for system in self.systems.values()],
+            shared=role != "all",
+        )
+        self.sources: list[Source] = [*(s for system in self.systems.values() for s in system.sources), alarms]
         self.workers = Workers(idle=self._flush)
         self.consumers = Workers(idle=self._flush)
         self.jump = ClockJump(
@@ -211,6 +247,7 @@ class EmbeddedEngine:
 
     def start(self) -> None:
         """Starts the threads: deliveries begin."""
+        self.recorder.start()
         self.workers.start()
         if self.role == "gateway":
             self._tidying = _Tidying(self._flush)
@@ -232,6 +269,7 @@ class EmbeddedEngine:
         ended = self.workers.stop(patience)
         ended = self.consumers.stop(patience) and ended
         self._remember_time()
+        self.recorder.stop()
         self.namespace.close()
         return ended
 

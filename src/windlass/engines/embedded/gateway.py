@@ -20,6 +20,7 @@ from windlass.dispatch.problem import as_problem, problem_response
 from windlass.engines.embedded.api import cors_headers, preflight
 from windlass.engines.embedded.engine import EmbeddedEngine, EmbeddedSystem
 from windlass.engines.embedded.own_pages import own_page
+from windlass.engines.embedded.prometheus import metrics_page
 from windlass.engines.embedded.site import site_answer
 from windlass.errors import (
     BadRequest,
@@ -125,6 +126,8 @@ class Gateway:
         if scope.proto != "http":
             raise NotFound("there are no WebSockets here")
         own = below.startswith("_") or not slash or (not below and system is not None and not system.http.allowed("/"))
+        if path == "/_windlass/metrics" and scope.method in ("GET", "HEAD"):
+            return await asyncio.to_thread(metrics_page, self._engine)
         if system is None or own:
             page = own_page(self._engine, self.ready, scope.method, path)
             if page is not None:
@@ -234,6 +237,7 @@ class _RequestJob:
         "_system",
         "deadline",
         "done",
+        "since",
     )
 
     def __init__(
@@ -252,7 +256,8 @@ class _RequestJob:
         self._match, self.done, self._resolver = match, done, resolver
         self._once = threading.Lock()
         self._response: Response | None = None
-        self.deadline = time.monotonic() + match[0].route.handler.timeout
+        self.since = time.monotonic()
+        self.deadline = self.since + match[0].route.handler.timeout
 
     def run(self) -> None:
         mark = self._gateway.store.mark()

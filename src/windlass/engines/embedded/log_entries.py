@@ -72,7 +72,7 @@ def entry_of(record: logging.LogRecord, redactor: Redactor) -> LogEntry:
 
 def _text(value: object) -> str:
     """A handler's own logging may use these names for anything."""
-    return value if isinstance(value, str) else ""
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else ""
 
 
 def _following(trace: TracebackType | None) -> Iterator[TracebackType]:

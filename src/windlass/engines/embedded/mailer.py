@@ -33,7 +33,7 @@ class EmbeddedMailer:
     tried again after 30 seconds, then after twice as long each time, up to an hour, and fails a day after it was
     sent, or at once where the server refuses it for good. At least once: a mail may go out twice when the process
     dies in between; both have the same Message-ID. The newest `keep` mails are kept, for up to `keep_seconds`;
-    waiting ones longer. `arrived` is called when a mail can be delivered.
+    waiting ones longer. `arrived` is called when a mail can be delivered, `failed` when one has failed for good.
     """
 
     concurrency = 4
@@ -44,6 +44,7 @@ class EmbeddedMailer:
         namespace: Namespace,
         smtp: SmtpSettings | None = None,
         arrived: Callable[[], None] = lambda: None,
+        failed: Callable[[], None] = lambda: None,
         *,
         keep: int = 10_000,
         keep_seconds: float = 30 * 86_400.0,
@@ -51,7 +52,8 @@ class EmbeddedMailer:
         for template in model.templates.values():
             template.check()
         self.model, self._store, self._clock, self._smtp = model, namespace.store, namespace.clock, smtp
-        self._arrived, self._keep, self._keep_seconds = arrived, keep, keep_seconds
+        self._arrived, self._failed = arrived, failed
+        self._keep, self._keep_seconds = keep, keep_seconds
         self._key = (model.system.name, model.name)
         with self._store.atomic() as db:
             # `recipients` are those who wait for it (null: all), `refused` those who never get it, and why; `lease` is
@@ -186,6 +188,8 @@ class EmbeddedMailer:
                 (state, due, reason, recipients, msgspec.json.encode(refused) if refused else None, seq),
             )
         self._store.flush()  # at once: a mail whose end is forgotten goes out again
+        if state == "failed":
+            self._failed()
         if state != "sent":
             logger.warning("mail %s of %s %s, attempt %d: %s", mail_id, self.model.where, state, attempts, reason)
 

@@ -110,6 +110,8 @@ def migrate(
         db.execute("commit")
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            if state_version(path) == SCHEMA_VERSION:  # another process of the same server was faster
+                return
             raise HomeError(
                 f"{path} is of an older Windlass, and another process has it open, so it cannot be migrated now\n"
                 f"  fix: stop the server and the commands of the older Windlass, then try again"

@@ -36,6 +36,8 @@ def own_page(engine: EmbeddedEngine, ready: bool, method: str, path: str) -> Res
 def _page(engine: EmbeddedEngine, ready: bool, path: str) -> Response | None:
     if path == "/_windlass/health":
         return _json({"status": "ready" if ready else "starting"}, 200 if ready else 503)
+    if path == "/_windlass/metrics":
+        raise MethodNotAllowed("GET is offered here", ["GET", "HEAD"])  # for which the gateway has it off its loop
     base = engine.namespace.base_url()
     if path == "/":
         return _json({"systems": {name: _links(base, system) for name, system in engine.systems.items()}})

@@ -55,11 +55,12 @@ class Source(Protocol):
 class _Job:
     """A piece of work on the workers' line."""
 
-    __slots__ = ("_ended", "_lock", "_over", "_store", "_work", "deadline")
+    __slots__ = ("_ended", "_lock", "_over", "_store", "_work", "deadline", "since")
 
     def __init__(self, work: Work, ended: Callable[[], None], store: Store) -> None:
         self._work, self._ended, self._store = work, ended, store
-        self.deadline = time.monotonic() + work.timeout
+        self.since = time.monotonic()
+        self.deadline = self.since + work.timeout
         self._lock = threading.Lock()
         self._over = False
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import sqlite3
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,10 +18,17 @@ from windlass.model.queue import Queue
 from windlass.ports.binding import invocation_origin
 from windlass.ports.queue import Outgoing, QueueStats, Stored
 
-__all__ = ["EmbeddedQueue", "QueueSource"]
+__all__ = ["EmbeddedQueue", "QueueSource", "all_stats"]
 
 _DEDUPE_SECONDS = 300.0
+_GATHER_SECONDS = 0.02
 _MAX_SEND = 262_144 * 100
+_COUNTS = (
+    "select coalesce(sum(dead = 0 and visible <= :now), 0), "
+    "coalesce(sum(dead = 0 and attempts > 0 and visible > :now), 0), "
+    "coalesce(sum(dead = 0 and attempts = 0 and visible > :now), 0), coalesce(sum(dead), 0), "
+    "min(case when dead = 0 and visible <= :now then sent end) from {table}"
+)
 
 
 class EmbeddedQueue:
@@ -220,19 +229,18 @@ class EmbeddedQueue:
     def stats(self) -> QueueStats:
         self._store.apply()
         now = self._clock.now()
-        sql = (
-            "select coalesce(sum(dead = 0 and visible <= :now), 0), "
-            "coalesce(sum(dead = 0 and attempts > 0 and visible > :now), 0), "
-            "coalesce(sum(dead = 0 and attempts = 0 and visible > :now), 0), coalesce(sum(dead), 0), "
-            f"min(case when dead = 0 and visible <= :now then sent end) from {self._table}"
-        )
-        waiting, in_flight, delayed, dead, oldest = self._store.read(sql, {"now": now})[0]
-        return QueueStats(waiting, in_flight, delayed, dead, 0.0 if oldest is None else max(0.0, now - oldest))
+        return _stats(self._store.read(_COUNTS.format(table=self._table), {"now": now})[0], now)
 
     def peek(self, limit: int, *, dead: bool) -> list[Stored]:
         self._store.apply()
         sql = f"select {self._columns} from {self._table} where dead = ? order by seq limit ?"
         return [Stored(*row) for row in self._store.read(sql, (int(dead), limit))]
+
+    def newest_dead(self, limit: int) -> list[Stored]:
+        """The letters that died last, the newest first; `visible_at` is when."""
+        self._store.apply()
+        sql = f"select {self._columns} from {self._table} where dead = 1 order by visible desc, seq desc limit ?"
+        return [Stored(*row) for row in self._store.read(sql, (limit,))]
 
     def redrive(self, limit: int | None = None) -> int:
         self._store.apply()
@@ -252,20 +260,52 @@ class EmbeddedQueue:
             return db.execute(f"delete from {self._table} where dead = ?", (int(dead),)).rowcount
 
 
+def all_stats(db: sqlite3.Connection, now: float) -> dict[tuple[str, str], QueueStats]:
+    """How every queue in a state is now, declared or not any more, by system and name."""
+    tables = db.execute("select name from sqlite_master where type = 'table' and name glob 'q.*.*'").fetchall()
+    found = {}
+    for (table,) in tables:
+        _, system, name = table.split(".", 2)
+        counts = db.execute(_COUNTS.format(table='"' + table.replace('"', '""') + '"'), {"now": now}).fetchone()
+        found[system, name] = _stats(counts, now)
+    return found
+
+
+def _stats(counts: Sequence[Any], now: float) -> QueueStats:
+    waiting, in_flight, delayed, dead, oldest = counts
+    return QueueStats(waiting, in_flight, delayed, dead, 0.0 if oldest is None else max(0.0, now - oldest))
+
+
 class QueueSource:
     """A queue with its consumer, as a source of work.
 
     With `chaos`, which the test driver gives, messages of a batch come in any order and some come twice, as SQS
     may deliver them; a FIFO queue keeps its order.
+
+    While a batch is being handled, what arrives gathers until that is done, or there is a full batch, or it has waited
+    for 20 ms: a batch for each message that comes costs several times as much as handling it.
     """
 
     def __init__(self, queue: EmbeddedQueue, dispatch: MessageDispatch, *, chaos: random.Random | None = None) -> None:
         self.queue, self.dispatch, self.chaos = queue, dispatch, chaos
         self._consumer = queue.model.consumers[0]
         self.concurrency = self._consumer.concurrency
+        self._lock = threading.Lock()
+        self._active = 0
 
     def due_at(self) -> float | None:
-        return self.queue.due_at(self._consumer.batch, self._consumer.window)
+        window = self._consumer.window
+        return self.queue.due_at(self._consumer.batch, max(window, _GATHER_SECONDS) if self._active else window)
+
+    def began(self) -> None:
+        """A batch is on its way to the handler."""
+        with self._lock:
+            self._active += 1
+
+    def ended(self) -> None:
+        """It is done, or given up."""
+        with self._lock:
+            self._active -= 1
 
     def claim(self, now: float, room: int) -> list[QueueWork]:
         works: list[QueueWork] = []
@@ -286,8 +326,16 @@ class QueueWork:
         self._source, self._messages = source, messages
         self.timeout = timeout
         self._expired = False
+        source.began()
 
     def run(self) -> None:
+        try:
+            self._run()
+        finally:
+            if not self._expired:
+                self._source.ended()
+
+    def _run(self) -> None:
         messages, chaos = list(self._messages), self._source.chaos
         fifo = self._source.queue.model.fifo
         if chaos is not None and not fifo:
@@ -307,3 +355,4 @@ class QueueWork:
 
     def expire(self) -> None:
         self._expired = True
+        self._source.ended()

@@ -23,6 +23,7 @@ class EmbeddedSecret:
         self.model, self._store, self._clock = model, namespace.store, namespace.clock
         self._keyring, self._redactor = namespace.keyring, redactor
         self._key = (model.system.name, model.name)
+        self._last: tuple[bytes, str] = (b"", "")
         self._purpose = f"secret:{model.system.name}:{model.name}"
         with self._store.write() as db:
             db.execute(
@@ -31,15 +32,18 @@ class EmbeddedSecret:
             )
 
     def read(self) -> str:
-        # Not cached: what another process (the command line) has set counts at once.
+        # Looked up each time: what another process (the command line) has set counts at once.
         row = self._store.read_one("select value from secrets where system = ? and name = ?", self._key)
         if row is None:
             raise SecretNotSet(
                 f"the secret {self.model.name!r} has no value\n"
                 f"  fix: set it with `windlass secret set {self.model.system.name} {self.model.name}`"
             )
-        value = self._keyring.decrypt(self._purpose, row[0]).decode()
-        self._known(value)
+        encrypted, value = self._last
+        if encrypted != row[0]:
+            value = self._keyring.decrypt(self._purpose, row[0]).decode()
+            self._last = (row[0], value)
+            self._known(value)
         return value
 
     def write(self, value: str) -> None:

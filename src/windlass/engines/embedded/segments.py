@@ -12,7 +12,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Generic, Literal, NamedTuple, TypeVar
@@ -151,14 +151,14 @@ class SegmentReader(Generic[T]):
         """Whether there is no segment with anything in it."""
         return not any(segment.size for segment in segments_of(self._folder, self._kind))
 
-    def lines(self, since: float = 0.0, holding: bytes = b"") -> Iterator[T]:
+    def lines(self, since: float = 0.0, *holding: str) -> Iterator[T]:
         """Those that are not before `since`, segment by segment, the oldest first; those of several processes are
-        not in one order. With `holding`, only those that have these bytes in them: looking for them is much quicker
-        than decoding."""
+        not in one order. With `holding`, only those that have one of these texts in them, which are plain ASCII:
+        looking for them is much quicker than decoding."""
         for segment in self._segments(since):
             yield from self._of(segment, since, holding)
 
-    def newest(self, number: int, since: float, keep: Callable[[T], bool], holding: bytes = b"") -> list[T]:
+    def newest(self, number: int, since: float, keep: Callable[[T], bool], *holding: str) -> list[T]:
         """The newest `number` of those lines that `keep` is true of, the oldest first."""
         found: list[T] = []
         for segment in reversed(self._segments(since)):
@@ -171,15 +171,12 @@ class SegmentReader(Generic[T]):
     def _segments(self, since: float) -> list[Segment]:
         return [segment for segment in segments_of(self._folder, self._kind) if segment.end >= since]
 
-    def _of(self, segment: Segment, since: float, holding: bytes) -> Iterator[T]:
+    def _of(self, segment: Segment, since: float, holding: Sequence[str]) -> Iterator[T]:
         content = self._content(segment.path, 0)
-        if holding and holding not in content:
-            return
-        for line in content[: content.rfind(b"\n") + 1].split(b"\n"):
-            if line and holding in line:
-                for decoded in self._decoded(line):
-                    if self._when(decoded) >= since:
-                        yield decoded
+        for line in _holding(content, holding) if holding else _whole_lines(content):
+            for decoded in self._decoded(line):
+                if self._when(decoded) >= since:
+                    yield decoded
 
     def _decoded(self, line: bytes) -> list[T]:
         try:
@@ -212,8 +209,24 @@ class SegmentReader(Generic[T]):
                 content = self._content(segment.path, offset)
                 whole = content.rfind(b"\n") + 1
                 offsets[segment.path] = offset + whole
-                for line in content[:whole].split(b"\n"):
-                    found += self._decoded(line) if line else []
+                for line in _whole_lines(content):
+                    found += self._decoded(line)
             return found
 
         return news
+
+
+def _whole_lines(content: bytes) -> list[bytes]:
+    """The lines that have an end."""
+    return content[: content.rfind(b"\n") + 1].split(b"\n")[:-1]
+
+
+def _holding(content: bytes, texts: Sequence[str]) -> Iterator[bytes]:
+    """The whole lines that have one of the texts in them."""
+    pattern, place = re.compile(b"|".join(re.escape(text.encode()) for text in texts)), 0
+    while (match := pattern.search(content, place)) is not None:
+        end = content.find(b"\n", match.end())
+        if end < 0:
+            return
+        yield content[max(place, content.rfind(b"\n", place, match.start()) + 1) : end]
+        place = end + 1

@@ -7,6 +7,7 @@ import errno
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -27,6 +28,7 @@ _BACKLOG = 4096
 _HEADER_MILLISECONDS = 10_000
 _HEADER_BYTES = 64 * 1024
 _LAST_BODIES_SECONDS = 2.0
+_MOST_FILES = 65_536
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -81,6 +83,7 @@ def serve(
     answered; `ended` when the last was. `tls` holds the paths of certificate and key (PEM). Without `interrupts`,
     SIGINT is left to somebody else.
     """
+    _allow_many_connections()
     runner: Callable[..., Any] = asyncio.run
     if find_spec("uvloop"):  # there is none for Windows
         import uvloop
@@ -91,6 +94,17 @@ def serve(
     if asked.is_set():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it was heeded: what is left is to exit
     return asked.is_set()
+
+
+def _allow_many_connections() -> None:
+    """Raises the number of open files, which the system sets low for programs that use select(), as far as may be."""
+    if sys.platform != "win32":
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = min(_MOST_FILES, hard) if hard != resource.RLIM_INFINITY else _MOST_FILES
+        if soft < most:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 async def _serve(

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from windlass.engines.embedded.damage import Faults
 from windlass.engines.embedded.migrations import begin_state, migrate
 from windlass.engines.embedded.turn import Turn
 from windlass.errors import EngineUnavailable, HomeError
@@ -46,7 +47,9 @@ class Store:
         self._savepoint_depth = 0
         self._waiting: list[Committed] = []
         self._deferred: dict[str, list[Sequence[Any]]] = {}
+        self._damaged = False
         self._losses = 0
+        self._faults = Faults(path)
         try:
             # Made here, for the owner's eyes only; SQLite gives the files beside it the same rights.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -87,6 +90,7 @@ class Store:
         """All rows of a SELECT."""
         with self._lock:
             self._check_open()
+            self._keep_apart()
             try:
                 rows: list[Row] = self._db.execute(sql, parameters).fetchall()
                 return rows
@@ -97,6 +101,7 @@ class Store:
         """The first row of a SELECT, None when there is none."""
         with self._lock:
             self._check_open()
+            self._keep_apart()
             try:
                 row: Row | None = self._db.execute(sql, parameters).fetchone()
                 return row
@@ -106,6 +111,7 @@ class Store:
     def execute(self, sql: str, parameters: Parameters = ()) -> int:
         """Executes one INSERT, UPDATE or DELETE in the open transaction; returns how many rows it changed."""
         with self._lock:
+            self._keep_apart()
             try:
                 if not self._open:
                     self._begin()
@@ -119,6 +125,7 @@ class Store:
         fail. For several that stand or fall together use `atomic`. With `since`, a `mark`, raises EngineUnavailable
         when something was lost after it: what is written then would stand without what it rests on."""
         with self._lock:
+            self._keep_apart()
             self._check_nothing_lost(since)
             try:
                 self._begin()
@@ -130,6 +137,7 @@ class Store:
     def atomic(self, since: int | None = None) -> Iterator[sqlite3.Connection]:
         """Like `write`, but what the block executed is undone when it raises."""
         with self._lock:
+            self._keep_apart()
             self._check_nothing_lost(since)
             try:
                 self._begin()
@@ -154,6 +162,10 @@ class Store:
         database is locked for other processes no longer than that takes. What reads those rows calls `apply` first."""
         with self._lock:
             self._check_open()
+            if self._damaged:
+                with self.atomic() as db:
+                    db.executemany(sql, rows)
+                return
             self._deferred.setdefault(sql, []).extend(rows)
 
     def apply(self) -> None:
@@ -175,6 +187,12 @@ class Store:
             for sql, rows in self._deferred.items():
                 self._db.executemany(sql, rows)
             self._deferred = {}
+
+    def _keep_apart(self) -> None:
+        """SQLite undoes the whole transaction in which a damaged page was met, be it by a SELECT. So once there is
+        one, what was written before is committed first, and whoever meets it loses nothing of others."""
+        if self._damaged and self._savepoint_depth == 0 and self.dirty:
+            self.flush()
 
     def _check_open(self) -> None:
         if self._closed:
@@ -217,7 +235,8 @@ class Store:
                 if self._open:
                     self._db.execute("commit")
             except sqlite3.DatabaseError as cause:
-                error = EngineUnavailable(f"the state cannot be written now: {cause}")
+                self._damaged = self._damaged or self._faults.is_damage(cause)
+                error = EngineUnavailable(self._faults.told(cause, "written"))
                 self._losses += 1
                 if self._db.in_transaction:
                     self._db.execute("rollback")
@@ -269,13 +288,19 @@ class Store:
 
     def _fault(self, cause: sqlite3.DatabaseError) -> Exception:
         """What to raise for an error of SQLite: a fault of the disk or the file, or the caller's own."""
+        alone = self._damaged
+        if self._faults.is_damage(cause):
+            self._damaged = True
+            if self._db.in_transaction:
+                self._db.execute("rollback")  # SQLite would refuse to commit it
         # A full disk or an I/O error ends the transaction by itself: what it held is gone, so tell those who wait.
         lost = self._open and not self._db.in_transaction
         if not lost and not isinstance(cause, sqlite3.OperationalError) and type(cause) is not sqlite3.DatabaseError:
             return cause
-        error = EngineUnavailable(f"the state cannot be read or written now: {cause}")
+        error = EngineUnavailable(self._faults.told(cause))
         if lost:
-            self._losses += 1
+            if not (alone and self._faults.is_damage(cause)):  # what stood alone is lost to its caller only
+                self._losses += 1
             for call in self._ended():
                 call(error)
         return error

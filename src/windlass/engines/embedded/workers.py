@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from windlass.dispatch.context import logger
@@ -23,8 +24,9 @@ _MOST_ABANDONED = 256
 
 
 class Job(Protocol):
-    """Something to run. `deadline` is on `time.monotonic`'s scale."""
+    """Something to run. `since`, when it came, and `deadline` are on `time.monotonic`'s scale."""
 
+    since: float
     deadline: float
 
     def run(self) -> None:
@@ -48,12 +50,15 @@ class _Worker:
 
 
 class Workers:
-    """At most `limit` threads that take jobs from one line of at most `backlog`. `idle` is called by a thread
+    """At most `limit` threads that take jobs from one line of at most `backlog`, in which nobody waits for much longer
+    than `longest_wait` seconds: while the first in the line has, no more are taken. `idle` is called by a thread
     that finds nothing more to do, before it rests, and every few milliseconds while jobs run: the moments to commit
     and to answer."""
 
-    def __init__(self, *, limit: int = 64, backlog: int = 4096, idle: Callable[[], None]) -> None:
-        self.limit, self._backlog, self._idle = limit, backlog, idle
+    def __init__(
+        self, *, limit: int = 64, backlog: int = 4096, longest_wait: float = 1.0, idle: Callable[[], None]
+    ) -> None:
+        self.limit, self._backlog, self._longest_wait, self._idle = limit, backlog, longest_wait, idle
         self._jobs: deque[Job] = deque()
         self._lock = threading.Lock()
         self._resting: list[_Worker] = []
@@ -66,8 +71,8 @@ class Workers:
         self._watcher: threading.Thread | None = None
 
     def submit(self, job: Job) -> bool:
-        """Puts a job in the line and sees to it that it runs; False when the line is full, or too many threads
-        hang."""
+        """Puts a job in the line and sees to it that it runs; False when the line is full or moves too
+        slowly, or too many threads hang."""
         accepted = self.enqueue(job)
         if accepted:
             self.kick()
@@ -77,6 +82,10 @@ class Workers:
         """Puts a job in the line; it may lie there until the next `kick`. False as for `submit`."""
         if len(self._jobs) >= self._backlog or self._abandoned >= _MOST_ABANDONED or self._stopping.is_set():
             return False
+        if self._jobs:
+            with suppress(IndexError):  # a worker has taken the last one
+                if job.since - self._jobs[0].since > self._longest_wait:
+                    return False
         self._jobs.append(job)
         return True
 

@@ -73,3 +73,24 @@ def test_a_late_answer_is_kept_when_nobody_took_the_key(keys: Keys) -> None:
 def test_who_failed_in_time_frees_the_key(keys: Keys) -> None:
     keys.port.abandon("scope", "key", keys.reserve())
     keys.reserve()
+
+
+def test_a_process_that_ended_frees_its_own_keys_only(keys: Keys) -> None:
+    other = EmbeddedIdempotency(keys.namespace, "slot-2")
+    keys.reserve()
+    mine = other.begin("scope", "another", b"print", 11)
+    assert isinstance(mine, Fresh)
+    other.release("main")
+    assert isinstance(other.begin("scope", "another", b"print", 11), Running)
+    assert isinstance(other.begin("scope", "key", b"print", 11), Fresh), "the one of the process that ended is free"
+    other.release("main")
+    assert isinstance(keys.begin(), Running), "it belongs to who took it since"
+    keys.port.release_all()
+    assert isinstance(keys.begin(), Fresh)
+
+
+def test_answers_outlive_the_process_that_gave_them(keys: Keys) -> None:
+    keys.port.finish("scope", "key", keys.reserve(), ANSWER, 60)
+    keys.port.release("main")
+    keys.port.release_all()
+    assert keys.begin() == Seen(True, ANSWER)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from windlass import System
-from windlass.engines.embedded.namespace import Namespace
 from windlass.dispatch.metrics import Metrics
+from windlass.engines.embedded.namespace import Namespace
 from windlass.engines.embedded.queue import EmbeddedQueue
 from windlass.model.queue import Queue
 from windlass.ports.clock import ManualClock

@@ -15,7 +15,8 @@ class Task:
     """A job; `ran` and `expired` are set when that happened."""
 
     def __init__(self, work: Callable[[], None] = lambda: None, seconds: float = 60.0) -> None:
-        self.work, self.deadline = work, time.monotonic() + seconds
+        self.work, self.since = work, time.monotonic()
+        self.deadline = self.since + seconds
         self.ran, self.expired = threading.Event(), threading.Event()
 
     def run(self) -> None:
@@ -134,3 +135,18 @@ def test_at_the_end_what_cannot_run_any_more_is_dropped(workers: Workers) -> Non
 
 def assert_waits(end: threading.Event) -> None:
     assert end.wait(PATIENCE)
+
+
+def test_nothing_more_is_taken_while_the_first_in_the_line_has_waited_too_long(idle: Idle) -> None:
+    workers = Workers(limit=1, longest_wait=5.0, idle=idle)
+    first, soon, late = Task(), Task(), Task()
+    soon.since, late.since = first.since + 4.9, first.since + 5.1
+    assert workers.enqueue(first)
+    assert workers.enqueue(soon)
+    assert not workers.enqueue(late)
+    workers.start()
+    workers.kick()
+    assert soon.ran.wait(PATIENCE)
+    assert workers.submit(late), "the line has moved on"
+    assert late.ran.wait(PATIENCE)
+    workers.stop(PATIENCE)
