@@ -7,15 +7,17 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench.requests import POST_SCRIPT, ratio, rounds
+from bench.effort import Effort
+from bench.requests import POST_SCRIPT
 from bench.result import Result
 from bench.service import BASE, free_port, running
+from bench.wrk import ratio, rounds
 
 __all__ = ["measure"]
 
 
-def measure() -> list[Result]:
-    """Measures the two in turn, five rounds."""
+def measure(effort: Effort) -> list[Result]:
+    """Measures the two in turn."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         home = Path(folder)
         ports = {name: free_port() for name in ("windlass", "floor")}
@@ -34,5 +36,5 @@ def measure() -> list[Result]:
             "windlass": f"http://127.0.0.1:{ports['windlass']}/items/items",
             "floor": f"http://127.0.0.1:{ports['floor']}/items",
         }
-        rates = rounds("POST with fsync", urls, script)
-    return [Result("POST with fsync, Windlass / floor", ratio(rates, "floor"), "x")]
+        rates = rounds("POST with fsync", urls, script, effort)
+    return [Result("POST with fsync, Windlass / floor", ratio(rates, "windlass", "floor"), "x")]

@@ -6,46 +6,26 @@ bare floor of granian, msgspec and one INSERT.
 
 from __future__ import annotations
 
-import re
-import shutil
-import statistics
-import subprocess
-import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
+from bench.effort import Effort
 from bench.result import Result
 from bench.service import BASE, free_port, post_json, running
+from bench.wrk import ratio, rounds
 
-__all__ = ["POST_SCRIPT", "measure", "ratio", "rounds"]
+__all__ = ["ITEM", "POST_SCRIPT", "measure"]
 
-_ROUNDS = 5
-_SECONDS = 3
-_CONNECTIONS = 32
-_ITEM = {"folder": "/in/a", "sla": 20, "files": ["one.csv", "two.csv"]}
+ITEM = {"folder": "/in/a", "sla": 20, "files": ["one.csv", "two.csv"]}
 POST_SCRIPT = """wrk.method = "POST"
 wrk.body = '{"folder":"/in/a","sla":20,"files":["one.csv","two.csv"]}'
 wrk.headers["Content-Type"] = "application/json"
 """
 
 
-def _rate(url: str, script: Path | None) -> float:
-    """Requests a second, as wrk counts them; raises when any was refused."""
-    command = ["wrk", "-t1", f"-c{_CONNECTIONS}", f"-d{_SECONDS}s", *(["-s", str(script)] if script else []), url]
-    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    if "Non-2xx" in output or "Socket errors" in output:
-        raise RuntimeError(f"{url} refused requests:\n{output}")
-    found = re.search(r"Requests/sec:\s+([\d.]+)", output)
-    if found is None:
-        raise RuntimeError(f"wrk printed no rate:\n{output}")
-    return float(found.group(1))
-
-
-def measure() -> list[Result]:
-    """Measures the services in turn, five rounds."""
-    if shutil.which("wrk") is None:
-        sys.exit("the load comes from wrk; install it (Debian: apt install wrk)")
+def measure(effort: Effort) -> list[Result]:
+    """Measures the services in turn."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         home = Path(folder)
         ports = {name: free_port() for name in ("windlass", "fastapi", "fastapi on loop", "floor")}
@@ -66,31 +46,13 @@ def measure() -> list[Result]:
             stack.enter_context(running(command, f"http://127.0.0.1:{ports[name]}/"))
         script = home / "post.lua"
         script.write_text(POST_SCRIPT)
-        posts = rounds("POST", urls, script)
-        keys = {name: f"{url}/{post_json(url, _ITEM)['id']}" for name, url in urls.items()}
-        gets = rounds("GET", keys, None)
+        posts = rounds("POST", urls, script, effort)
+        keys = {name: f"{url}/{post_json(url, ITEM)['id']}" for name, url in urls.items()}
+        gets = rounds("GET", keys, None, effort)
     return [
-        Result("POST, Windlass / FastAPI", ratio(posts, "fastapi"), "x", at_least=3.0),
-        Result("POST, Windlass / FastAPI on the event loop", ratio(posts, "fastapi on loop"), "x"),
-        Result("POST, Windlass / floor", ratio(posts, "floor"), "x", at_least=0.6),
-        Result("GET by key, Windlass / FastAPI", ratio(gets, "fastapi"), "x", at_least=3.0),
-        Result("GET by key, Windlass / FastAPI on the event loop", ratio(gets, "fastapi on loop"), "x"),
+        Result("POST, Windlass / FastAPI", ratio(posts, "windlass", "fastapi"), "x", at_least=3.0),
+        Result("POST, Windlass / FastAPI on the event loop", ratio(posts, "windlass", "fastapi on loop"), "x"),
+        Result("POST, Windlass / floor", ratio(posts, "windlass", "floor"), "x", at_least=0.6),
+        Result("GET by key, Windlass / FastAPI", ratio(gets, "windlass", "fastapi"), "x", at_least=3.0),
+        Result("GET by key, Windlass / FastAPI on the event loop", ratio(gets, "windlass", "fastapi on loop"), "x"),
     ]
-
-
-def rounds(what: str, urls: dict[str, str], script: Path | None) -> dict[str, list[float]]:
-    """Requests a second of each service in each of five rounds, after one that does not count."""
-    for url in urls.values():
-        _rate(url, script)  # a round that does not count: caches and pools fill
-    rates: dict[str, list[float]] = {name: [] for name in urls}
-    for number in range(_ROUNDS):
-        for name, url in urls.items():
-            rates[name].append(_rate(url, script))
-        row = "  ".join(f"{name} {rates[name][-1]:7.0f}/s" for name in urls)
-        print(f"{what} round {number + 1}: {row}", flush=True)
-    return rates
-
-
-def ratio(rates: dict[str, list[float]], peer: str) -> float:
-    """The median over the rounds of Windlass's rate over the peer's in the same round."""
-    return statistics.median(own / other for own, other in zip(rates["windlass"], rates[peer], strict=True))

@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -17,6 +18,7 @@ __all__ = ["BASE", "free_port", "post_json", "resident_mb", "running", "wait_unt
 
 BASE = Path(__file__).parent
 _START_SECONDS = 20.0
+_LAST_BYTES = 4000
 
 
 def free_port() -> int:
@@ -43,14 +45,20 @@ def wait_until_answers(url: str, process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def running(arguments: Sequence[str | Path], url: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Runs Python with `arguments` until the block ends; inside, `url` answers."""
-    process = subprocess.Popen([sys.executable, *map(str, arguments)], stdout=subprocess.DEVNULL)
-    try:
-        wait_until_answers(url, process)
-        yield process
-    finally:
-        process.terminate()
-        process.wait(15)
+    """Runs Python with `arguments` until the block ends; inside, `url` answers. What it logs is shown when the block
+    fails."""
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen([sys.executable, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=log)
+        try:
+            wait_until_answers(url, process)
+            yield process
+        except BaseException:
+            log.seek(0)
+            print(log.read()[-_LAST_BYTES:].decode(errors="replace"), file=sys.stderr)
+            raise
+        finally:
+            process.terminate()
+            process.wait(15)
 
 
 def resident_mb(pid: int) -> float:

@@ -9,20 +9,19 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench.effort import Effort
 from bench.result import Result
 from bench.service import BASE, free_port, resident_mb, wait_until_answers
 
 __all__ = ["measure"]
 
-_RUNS = 5
 
-
-def measure() -> list[Result]:
-    """Starts `file_sla` five times on an empty home and five times on one with state."""
+def measure(effort: Effort) -> list[Result]:
+    """Starts `file_sla` some times on an empty home and as often on one with state."""
     system = BASE.parent / "systems" / "file_sla"
     with tempfile.TemporaryDirectory() as folder:
-        first = [_start(system, Path(folder) / f"new{number}") for number in range(_RUNS)]
-        again = [_start(system, Path(folder) / "new0") for _ in range(_RUNS)]
+        first = [_start(system, Path(folder) / f"new{number}") for number in range(effort.rounds)]
+        again = [_start(system, Path(folder) / "new0") for _ in range(effort.rounds)]
     for what, runs in (("first start", first), ("start", again)):
         print(f"{what}: " + "  ".join(f"{seconds:.2f} s {megabytes:.0f} MB" for seconds, megabytes in runs), flush=True)
     return [

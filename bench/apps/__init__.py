@@ -1,1 +1,1 @@
-"""The programs that are measured: the same small service, written in three ways."""
+"""The programs that are measured: small services, written with Windlass and with its peers."""

@@ -29,6 +29,7 @@ from windlass.errors import (
     WindlassError,
     WrongCredentials,
 )
+from windlass.model.alarm import Alarm
 from windlass.model.api import Api, Reply, Throttle
 from windlass.model.condition import (
     begins_with,
@@ -58,6 +59,7 @@ from windlass.ports.schedule import Tick
 from windlass.ports.user_pool import Tokens
 
 __all__ = [
+    "Alarm",
     "Api",
     "BadRequest",
     "Batch",

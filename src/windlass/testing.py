@@ -26,6 +26,7 @@ import msgspec
 from argon2 import PasswordHasher
 
 from windlass.dispatch.problem import as_problem, problem_response
+from windlass.engines.embedded.alarm_mail import MAILER
 from windlass.engines.embedded.api import Throttles
 from windlass.engines.embedded.engine import EmbeddedEngine
 from windlass.engines.embedded.namespace import Namespace
@@ -34,7 +35,6 @@ from windlass.errors import Conflict, EngineUnavailable, NotFound, WindlassError
 from windlass.model.api import Api
 from windlass.model.system import System
 from windlass.model.user_pool import UserPool
-from windlass.ports.alarm import AlarmState
 from windlass.ports.api import Request, Response
 from windlass.ports.binding import Grant, Invocation, invocation_trace, invoked
 from windlass.ports.clock import ManualClock, from_epoch
@@ -313,7 +313,7 @@ class Driver:
         return unused
 
     @property
-    def alarms(self) -> dict[str, AlarmState]:
+    def alarms(self) -> dict[str, str]:
         """The state of every alarm, the default ones too, by name: `OK`, `ALARM` or `INSUFFICIENT_DATA`."""
         return {status.rule.name: status.state for status in self._running.alarms.statuses()}
 
@@ -333,8 +333,8 @@ class Driver:
         return port
 
     def mailer(self, name: str) -> MailerOperator:
-        """The operator's side of a mailer."""
-        port: MailerOperator = self._port(name, "mailer")
+        """The operator's side of a mailer; `alarms` is the one that tells of alarms."""
+        port: MailerOperator = self._running.alarm_mailer if name == MAILER else self._port(name, "mailer")
         return port
 
     def _port(self, name: str, noun: str) -> Any:

@@ -11,7 +11,8 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", ROOT / "docs/telemetry.md", ROOT / "docs/testing.md", *sorted((ROOT / "docs/resources").glob("*.md"))]
+OWN = [ROOT / "README.md", ROOT / "docs/telemetry.md", ROOT / "docs/testing.md"]
+PAGES = [*OWN, *sorted((ROOT / "docs/resources").glob("*.md"))]
 BLOCK = re.compile(r"^```python[ \t]*(no-run)?[ \t]*\n(.*?)^```[ \t]*$", re.DOTALL | re.MULTILINE)
 
 

@@ -73,6 +73,8 @@ def kill_children(up: Up, kills: int, chance: random.Random, say: Callable[[str]
             threading.Event().wait(chance.uniform(0.0, 0.3))
             os.kill(there[name], signal.SIGKILL)
             killed.add(name)
+            while _runs(there[name]):
+                threading.Event().wait(0.01)
             say(f"kill {number} of a single process: {name}, after {_age(seen, there[name]):.1f} s")
         _await_all(up, seen)
     finally:

@@ -36,7 +36,7 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = (ROOT / "systems" / "file_sla", ROOT / "systems" / "presenter", Path(__file__).parent / "ledger")
 _IN_START = 0.25
 _FIRST_STARTS = 2
-_LONGEST_LOAD = 0.8
+_LONGEST_LOAD = 1.5
 _WRITER_SECONDS = 60.0
 _LONGEST_ANSWER = 10.0
 

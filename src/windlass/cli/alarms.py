@@ -59,9 +59,9 @@ def alarms(
     home: Path,
     namespace: str,
 ) -> None:
-    """List alarms with their state, since when, the last value, and the threshold; those in ALARM first.
+    """List alarms with their state, and how they have changed.
 
-    A running server evaluates them once a minute.
+    Those in ALARM come first. A running server evaluates them once a minute.
     """
     with ExitStack() as opened:
         books = [opened.enter_context(open_state(one, home, namespace)).alarms for one in _systems(system)]

@@ -23,9 +23,10 @@ Examples:
 @click.option("--force", is_flag=True, help="Replace FILE if it is there.")
 @home_options
 def backup(file: Path, force: bool, home: Path, namespace: str) -> None:
-    """Write all state of a namespace to FILE, a zip: users, items, messages, mails, secrets.
+    """Write all state of a namespace, and its keys, to one file.
 
-    A server may run and write meanwhile. The copy is checked before FILE gets its name; damaged state is refused.
+    FILE is a zip with users, items, messages, mails and secrets. A server may run and write meanwhile. The copy is
+    checked before FILE gets its name; damaged state is refused.
 
     FILE HOLDS THE KEYS: who can read it can read every secret, and sign in as every user. It is made readable by its
     owner only; keep it so wherever you take it. Telemetry is not in it.

@@ -37,11 +37,11 @@ COMMANDS: Mapping[str, Place] = {
     "token": Place("windlass.cli.token", "Make a bearer token to try a system with."),
     "queue": Place("windlass.cli.queue", "Look into queues, redrive dead letters, purge."),
     "mail": Place("windlass.cli.mail", "Read the mails that a system has sent."),
-    "backup": Place("windlass.cli.backup", "Write all state of a namespace, with its keys, to one file."),
-    "restore": Place("windlass.cli.restore", "Make a namespace of the file that a backup is."),
+    "backup": Place("windlass.cli.backup", "Write all state of a namespace, and its keys, to one file."),
+    "restore": Place("windlass.cli.restore", "Make a namespace of a backup."),
     "logs": Place("windlass.cli.logs", "Show what was logged."),
     "traces": Place("windlass.cli.traces", "Show what happened: requests, and all that came of them."),
-    "alarms": Place("windlass.cli.alarms", "Show how alarms stand, and how they have changed."),
+    "alarms": Place("windlass.cli.alarms", "List alarms with their state, and how they have changed."),
     "metrics": Place("windlass.cli.metrics", "Show what was counted and measured."),
     "reset": Place(
         "windlass.cli.reset", "Remove all state of a namespace: users, items, messages, mails, secrets, keys."

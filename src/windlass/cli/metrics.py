@@ -63,7 +63,8 @@ def metrics(
 ) -> None:
     """Show what was counted and measured.
 
-    All metrics, with how queues are now, or those of NAME. Times are in seconds. Percentiles are right to within a twentieth.
+    All metrics, with how queues are now, or those of NAME. Times are in seconds. Percentiles are right to within a
+    twentieth.
     """
     path = started(home, namespace)
     file = metrics_path(path)

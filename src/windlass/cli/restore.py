@@ -24,11 +24,11 @@ Examples:
 @click.option("--force", is_flag=True, help="Move state that is there aside.")
 @home_options
 def restore(file: Path, force: bool, home: Path, namespace: str) -> None:
-    """Make a namespace of FILE, which `windlass backup` has written.
+    """Make a namespace of a backup.
 
-    It refuses while a server runs on the namespace, and when there is state in it already. With --force that state is
-    moved to NAMESPACE.before-restore-TIME, and never deleted. Restore only files that you have kept: one that somebody
-    else has made brings users and keys of their own.
+    FILE is what `windlass backup` has written. It refuses while a server runs on the namespace, and when there is state
+    in it already. With --force that state is moved to NAMESPACE.before-restore-TIME, and never deleted. Restore
+    only files that you have kept: one that somebody else has made brings users and keys of their own.
     """
     manifest, aside = restore_backup(home, namespace, file, force=force)
     click.echo(f"The state of {manifest.time} is in {folder(home, namespace)}.")

@@ -127,16 +127,9 @@ def _reason(rule: AlarmRule, real: Sequence[float], points: Sequence[bool | None
             "missing": "so nothing is known",
         }[rule.missing]
         return f"nothing was recorded for {said(len(points) * rule.period * 60.0, 'seconds')}, {counted}"
-    # One value is told by itself, of several those that were looked at.
     looked = real[-rule.periods :]
     shown = ", ".join(said(value, rule.unit) for value in looked[-10:])
-    bound = rule.condition.partition(",")[0]
-    if rule.periods == 1:
-        return f"{shown} is {'' if points_breach(points) else 'not '}{bound}"
     breaching = sum([point for point in points if point is not None][-rule.periods :])
-    return f"{breaching} of {len(looked)} values {'is' if breaching == 1 else 'are'} {bound}: {shown}"
-
-
-def points_breach(points: Sequence[bool | None]) -> bool:
-    """Whether the newest value breaches."""
-    return next((point for point in reversed(points) if point is not None), False)
+    if len(looked) == 1:
+        return f"{shown} is {'' if breaching else 'not '}{rule.bound}"
+    return f"{breaching} of the last {len(looked)} values {'is' if breaching == 1 else 'are'} {rule.bound}: {shown}"

@@ -108,9 +108,8 @@ class HttpDispatch:
             if problem.status >= 500:
                 level = "timed out" if isinstance(error, HandlerTimeout) else "failed"
                 logger.error(
-                    "%s %s %s",
-                    request.method,
-                    request.path,
+                    "%s %s",
+                    span.name,  # the route, not the path, in which there may be what is nobody's business
                     level,
                     exc_info=error,
                     extra={"trace_id": span.trace, "system": span.system, "handler": span.handler or "-"},

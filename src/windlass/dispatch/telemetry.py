@@ -89,19 +89,20 @@ class Telemetry:
         span.seconds += _perf()
         self.record(span)
 
-    def take(self) -> list[Span]:
-        """The spans that have ended since the last time, in their order."""
-        self._fold()
+    def take(self, most: int = _MOST_SPANS) -> list[Span]:
+        """The spans that have ended since the last time, in their order, at most so many."""
+        if len(self._folded) < most:
+            self._fold(most)
         folded = self._folded
         with self._lock:
-            return [folded.popleft() for _ in range(len(folded))]
+            return [folded.popleft() for _ in range(min(len(folded), most))]
 
     def recorded_since(self, mark: int) -> bool:
         """Whether a span has ended, or anything was counted, after that mark of `metrics`."""
         return bool(self._ended) or self.metrics.recorded_since(mark)
 
-    def _fold(self) -> None:
-        """Counts the spans that have ended."""
+    def _fold(self, most: int = _MOST_SPANS) -> None:
+        """Counts the spans that have ended, at most so many."""
         ended = self._ended
         if not ended:
             return
@@ -109,7 +110,7 @@ class Telemetry:
         requests: dict[tuple[int, str, str, str, int], list[float]] = defaultdict(list)
         ran: dict[tuple[int, str, str, str], list[float]] = defaultdict(list)
         with self._lock:
-            spans = [ended.popleft() for _ in range(len(ended))]
+            spans = [ended.popleft() for _ in range(min(len(ended), most))]
             self._folded.extend(spans)
         for span in spans:
             minute = int((span.start + span.seconds) // 60)  # minute_of, for each of very many

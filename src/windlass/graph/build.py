@@ -138,7 +138,7 @@ def _settings(resource: Resource) -> dict[str, Any]:
             return {"generate": resource.generate}
         case Alarm():
             rule = resource.rule()
-            return {"subject": rule.subject, "condition": rule.condition}
+            return {"watched": rule.watched, "statistic": rule.statistic, "bound": rule.bound}
         case Site():
             return {
                 "folder": resource.declared_folder,

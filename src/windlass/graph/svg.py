@@ -171,7 +171,7 @@ def _note(resource: ResourceNode) -> str:
         case "site":
             return f"site from {settings['folder']}/"
         case "alarm":
-            return f"{settings['subject'].partition(',')[0]} {settings['condition'].partition(',')[0]}"
+            return f"{settings['watched']} {settings['bound']}"
         case noun:
             return _words(noun)
 

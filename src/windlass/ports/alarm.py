@@ -58,16 +58,25 @@ class AlarmRule:
     default: bool = False
 
     @property
-    def subject(self) -> str:
-        """Whose metric: `queue data: dead, maximum of 1 min`."""
+    def watched(self) -> str:
+        """Whose metric: `queue data: dead`."""
         whose = f"{self.noun.replace('_', ' ')} {self.of}: " if self.of else ""
-        return f"{whose}{self.metric.replace('_', ' ')}, {self.statistic} of {said(self.period * 60.0, 'seconds')}"
+        return f"{whose}{self.metric.replace('_', ' ')}"
+
+    @property
+    def subject(self) -> str:
+        """What is compared: `queue data: dead, maximum of 1 min`."""
+        return f"{self.watched}, {self.statistic} of {said(self.period * 60.0, 'seconds')}"
+
+    @property
+    def bound(self) -> str:
+        """The threshold: `above 0`."""
+        return f"{_WORDS[self.comparison]} {said(self.threshold, self.unit)}"
 
     @property
     def condition(self) -> str:
-        """`above 0`, `at least 5%, 3 of 5 times`."""
-        bound = f"{_WORDS[self.comparison]} {said(self.threshold, self.unit)}"
-        return bound if self.periods == 1 else f"{bound}, {self.datapoints} of {self.periods} times"
+        """When it is an alarm: `above 0`, `at least 5%, 3 of 5 times`."""
+        return self.bound if self.periods == 1 else f"{self.bound}, {self.datapoints} of {self.periods} times"
 
     @property
     def evaluated(self) -> str:
@@ -119,8 +128,8 @@ def said(value: float, unit: Unit) -> str:
     if unit == "share":
         return f"{value * 100:.3g}%"
     if unit != "seconds":
-        return f"{value:.6g}"
-    if abs(value) < 1:
+        return f"{int(value):,}" if value == int(value) and abs(value) < 1e15 else f"{value:.6g}"
+    if 0 < abs(value) < 1:
         return f"{value * 1000:.3g} ms"
     if abs(value) < 60:
         return f"{value:.3g} s"

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ import pytest
 
 from tests.up import Up
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 SYSTEM = """
 import os
+import threading
 from dataclasses import dataclass
 from windlass import System, Throttle
 
@@ -38,6 +40,12 @@ api = crowd.api("api", throttle_per_caller=Throttle(1000, 1000))
 
 @api.get("/pid")
 def pid() -> int:
+    return os.getpid()
+
+
+@api.get("/slow")
+def slow() -> int:
+    threading.Event().wait(1.5)
     return os.getpid()
 
 
@@ -159,6 +167,9 @@ def test_new_code_is_taken_in_turns_and_nobody_is_refused(tmp_path: Path) -> Non
     with Up(folder, home=tmp_path / "home", options=("--workers", "2")) as up:
         before = gateways(up)
         seen: set[int] = set()
+        pool = ThreadPoolExecutor(8)
+        slow = [pool.submit(get, up, "/slow") for _ in range(8)]
+        until(lambda: all(run.running() for run in slow))
         (folder / "system.py").write_text(SYSTEM.replace("os.getpid()\n\n\n@api.get", "-os.getpid()\n\n\n@api.get"))
 
         def all_new() -> bool:
@@ -169,6 +180,10 @@ def test_new_code_is_taken_in_turns_and_nobody_is_refused(tmp_path: Path) -> Non
 
         assert until(all_new)
         assert {-process for process in seen if process < 0}.isdisjoint(before)
+        answers = [run.result() for run in slow]
+        assert [answer.status_code for answer in answers] == [200] * 8, "what was being answered was answered"
+        assert {answer.json() for answer in answers} <= before
+        pool.shutdown()
 
 
 def test_ctrl_c_stops_all(code: Path, tmp_path: Path) -> None:

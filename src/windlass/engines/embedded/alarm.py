@@ -80,8 +80,6 @@ class AlarmBook:
             if not change and (found.value, found.reason) == (before.value, before.reason):
                 continue
             rule = before.rule
-            if not change and before.since is None:
-                continue  # it has no data yet, which is what it said already
             since = now if change or before.since is None else before.since
             key = (self.system.name, rule.name)
             with self._store.atomic() as db:

@@ -69,8 +69,8 @@ class WatchedSystem:
         self.book, self.post = book, post
         self.gauges = [_Gauge(queue) for queue in queues]
 
-    def evaluate(self, metrics: MinuteMetrics, minute: int) -> int:
-        """Evaluates all rules on the minutes up to `minute`; returns how many alarms have changed."""
+    def evaluate(self, metrics: MinuteMetrics, minute: int) -> None:
+        """Evaluates all rules on the minutes up to `minute`."""
 
         def found(status: AlarmStatus) -> Verdict:
             rule = status.rule
@@ -78,7 +78,7 @@ class WatchedSystem:
             window = metrics.window(rule.series, dict(rule.labels), minute - span + 1, span)
             return judge(rule, values_of(rule, window), status.state)
 
-        return self.book.enter([(status, found(status)) for status in self.book.statuses()])
+        self.book.enter([(status, found(status)) for status in self.book.statuses()])
 
     def steady(self) -> bool:
         """Whether every alarm stays as it is for as long as nothing is recorded and the gauges stand still."""
@@ -167,11 +167,11 @@ class AlarmSource:
         self._sample(minute)
         self._merge()
         self._mark = self._telemetry.metrics.mark()
-        changed = waiting = 0
+        waiting = 0
         for one in self._systems:
-            changed += one.evaluate(self._metrics, minute)
+            one.evaluate(self._metrics, minute)
             waiting += one.post.tell()
-        if not self._shared and not changed and not waiting and self._at_rest(minute):
+        if not self._shared and not waiting and self._at_rest(minute):
             self._next, self._resting_since = None, minute
 
     def _sample(self, minute: int) -> None:

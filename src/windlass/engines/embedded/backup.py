@@ -38,7 +38,7 @@ from windlass.ports.clock import Clock, SystemClock, from_epoch, iso
 __all__ = ["backup", "restore"]
 
 _LOCK = "lock"
-_PASSING = {_LOCK, "turn"}
+_PASSING = {_LOCK, "turn", "throttles"}
 _OURS = {STATE, KEY, "telemetry"}
 _WAIT_SECONDS = 10.0
 _KEY_BYTES = 32

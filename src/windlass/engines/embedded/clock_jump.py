@@ -5,10 +5,11 @@ would put all of them off by an hour. So the engine compares the wall clock with
 the first has gone back against the second by TOLERANCE or more, it moves every timer back by as much, in one
 transaction.
 
-Moved are: messages that are hidden or delayed, FIFO deduplication, the next firing of a rate, retries and leases of
-ticks, leases of idempotency keys, lockouts, the grace of spent refresh tokens, retries of mail. What a cron rule does
-is in `schedule`. Not moved is what was meant as a time of day, or promised to others as one: what was stored (`sent`,
-`created_at`), the end of tokens and sign-ins, TTLs of items, retention, how long answers are kept.
+Moved are: messages that are hidden or delayed, and when they were sent, FIFO deduplication, the next firing of a rate,
+retries and leases of ticks, leases of idempotency keys, lockouts, the grace of spent refresh tokens, retries of mail.
+What a cron rule does is in `schedule`. Not moved is what was meant as a time of day, or promised to others as one:
+what was stored (`created_at`, the times of mails), the end of tokens and sign-ins, TTLs of items, retention, how long
+answers are kept.
 
 A clock that goes ahead needs nothing: timers come due at once, early rather than late.
 
@@ -24,7 +25,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from windlass.engines.embedded.damage import Faults
 from windlass.engines.embedded.store import Store
@@ -38,6 +39,9 @@ logger = logging.getLogger("windlass")
 TOLERANCE = 3.0
 """Seconds by which the clock may be behind before timers are moved: what a time service does in small steps."""
 
+_LATE_AFTER = (1.0, 5.0)
+"""When to look for timers that were stored late, in seconds after the others were moved: a commit takes less."""
+
 _OFFSET = "clock.offset"
 _SEEN = "clock.seen"
 
@@ -48,6 +52,15 @@ class Timers(Protocol):
     def clock_went_back(self, seconds: float) -> None:
         """Moves its timers back by `seconds`; those in the past may stay. The clock shows the new time already.
         Called in an open transaction, in which it must write what it writes."""
+        ...
+
+
+@runtime_checkable
+class LateTimers(Timers, Protocol):
+    """Timers that can be stored some moments after they were made."""
+
+    def late_for_jump(self, seconds: float) -> None:
+        """Moves those by `seconds` that were made before the clock went back and stored after `clock_went_back`."""
         ...
 
 
@@ -95,6 +108,7 @@ class ClockJump:
         self._store, self._clock = store, clock
         self.timers = list(timers)
         self._known: float | None = None
+        self._late: list[tuple[float, float]] = []  # when to look for late timers (steady), and by how much to move
         clock.agree_by(self._agreed)
 
     def begin(self) -> None:
@@ -114,8 +128,12 @@ class ClockJump:
 
     @property
     def noticed(self) -> bool:
-        """Whether the clock was set since the last `check`, so that one is due. Costs nothing."""
-        return self._known is None or abs(self._clock.offset() - self._known) >= TOLERANCE
+        """Whether the clock was set since the last `check`, or a while ago, so that one is due. Costs nothing."""
+        return (
+            self._known is None
+            or abs(self._clock.offset() - self._known) >= TOLERANCE
+            or (bool(self._late) and self._late[0][0] <= self._clock.steady())
+        )
 
     def check(self) -> None:
         """Moves the timers when the clock went back, unless another process has done so. To be called once a second
@@ -123,6 +141,7 @@ class ClockJump:
         changed, and the next check tries again."""
         if not self.noticed:
             return
+        self._move_late()
         offset = self._clock.offset()
         before = self._clock.adopt(offset)
 
@@ -138,6 +157,22 @@ class ClockJump:
         self._known = offset
         if behind >= TOLERANCE:
             _tell(behind, "")
+            now = self._clock.steady()
+            self._late += [(now + after, behind) for after in _LATE_AFTER]
+
+    def _move_late(self) -> None:
+        """Moves what was on its way into the state when the timers were moved."""
+        while self._late and self._late[0][0] <= self._clock.steady():
+            for timers in self.timers:
+                if isinstance(timers, LateTimers):
+                    try:
+                        timers.late_for_jump(self._late[0][1])
+                    except EngineUnavailable as error:
+                        if not _is_damage(error):
+                            raise
+                        logger.error("late timers of %s could not be moved: %s", type(timers).__name__, error)
+            self._store.flush()
+            del self._late[0]
 
     def remember(self) -> None:
         """Keeps the time, for the next start to compare with."""
@@ -160,8 +195,7 @@ class ClockJump:
                 self._store.flush()
                 return behind
             except EngineUnavailable as error:
-                cause = error.__cause__
-                if present is None or not isinstance(cause, sqlite3.DatabaseError) or not Faults.is_damage(cause):
+                if present is None or not _is_damage(error):
                     raise
                 logger.error("the timers of %s could not be moved back: %s", type(present).__name__, error)
                 timers.remove(present)
@@ -179,6 +213,11 @@ class ClockJump:
 
     def _keep(self, key: str, value: Any) -> None:
         self._store.execute("insert or replace into meta (key, value) values (?, ?)", (key, value))
+
+
+def _is_damage(error: EngineUnavailable) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, sqlite3.DatabaseError) and Faults.is_damage(cause)
 
 
 def _tell(seconds: float, when: str) -> None:

@@ -70,7 +70,7 @@ class Gateway:
             return
         except Exception as error:
             if not isinstance(error, Problem):
-                logger.error("%s %s failed", scope.method, scope.path, exc_info=error, extra={"trace_id": span.trace})
+                logger.error("%s failed", span.name, exc_info=error, extra={"trace_id": span.trace})
             self._refuse(scope, proto, as_problem(error), span)
             return
         if isinstance(job, Response):
@@ -285,9 +285,8 @@ class _RequestJob:
     def expire(self) -> None:
         late = GatewayTimeout("the request took too long and was given up")
         logger.error(
-            "%s %s was given up: its handler hangs",
-            self._request.method,
-            self._request.path,
+            "%s was given up: its handler hangs",
+            self._span.name,
             extra={"trace_id": self._request.trace_id, "system": self._system.model.name},
         )
         self._send(self._problem(late))

@@ -74,7 +74,7 @@ def _resource(system: str) -> Resource:
 
 def readable_span(span: Span) -> ReadableSpan:
     """A span as the exporter takes it. Raises ValueError when its ids are none."""
-    start = int(span.start * 1e9)
+    start = round(span.start * 1e6) * 1000  # a float knows no nanoseconds
     if span.outcome == "error" or (span.kind == "request" and span.status >= 500):
         status = Status(StatusCode.ERROR, span.error or None)
     else:
@@ -90,7 +90,7 @@ def readable_span(span: Span) -> ReadableSpan:
         kind=kind or SpanKind.INTERNAL,
         status=status,
         start_time=start,
-        end_time=start + int(max(span.seconds, 0.0) * 1e9),
+        end_time=start + round(max(span.seconds, 0.0) * 1e9),
         instrumentation_scope=_SCOPE,
     )
 
@@ -121,7 +121,7 @@ def _attributes(span: Span) -> dict[str, Any]:
 
 def log_record(entry: LogEntry) -> ReadableLogRecord:
     """A log entry as the exporter takes it."""
-    at = int(entry.time.timestamp() * 1e9)
+    at = round(entry.time.timestamp() * 1e6) * 1000
     try:
         context = set_span_in_context(NonRecordingSpan(_context(entry.trace_id, entry.span_id or "0")))
     except ValueError:

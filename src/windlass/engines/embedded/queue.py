@@ -34,9 +34,7 @@ _COUNTS = (
 class EmbeddedQueue:
     """Implements `ports.queue.QueueOperator`. `arrived` is called when something can be received."""
 
-    def __init__(
-        self, model: Queue[Any], namespace: Namespace, arrived: Callable[[], None], metrics: Metrics
-    ) -> None:
+    def __init__(self, model: Queue[Any], namespace: Namespace, arrived: Callable[[], None], metrics: Metrics) -> None:
         labels = {"system": model.system.name, "queue": model.name}
         self._metrics = metrics
         self._sent, self._died = series("messages_sent", **labels), series("messages_dead", **labels)
@@ -204,16 +202,35 @@ class EmbeddedQueue:
             db.execute(f"update {self._table} set visible = ?, held = 0 where held = 1", (self._clock.now(),))
 
     def clock_went_back(self, seconds: float) -> None:
-        """Keeps delays, visibility timeouts and deduplication as long as they were. When messages were sent, and so
-        their retention, is left as it is."""
+        """Keeps delays, visibility timeouts and deduplication as long as they were. The times at which messages were
+        sent move with them where they would be in the future; so none is, but for the late ones."""
         self._store.apply()
         now = self._clock.now()
         with self._store.atomic() as db:
             db.execute(
-                f"update {self._table} set visible = visible - ? where dead = 0 and visible > ?", (seconds, now)
+                f"update {self._table} set visible = visible - :back, "
+                "sent = case when sent > :now then sent - :back else sent end where dead = 0 and visible > :now",
+                {"back": seconds, "now": now},
             )
             if self.model.fifo:
                 db.execute(f"update {self._dedupe} set expires = expires - ? where expires > ?", (seconds, now))
+
+    def late_for_jump(self, seconds: float) -> None:
+        """Moves messages back that were stamped before the clock went back, and stored after the others were moved:
+        a sender reads the clock before it waits for its turn to write."""
+        self._store.apply()
+        now = self._clock.now()
+        with self._store.atomic() as db:
+            db.execute(
+                f"update {self._table} set visible = visible - :back, sent = sent - :back "
+                "where dead = 0 and visible > :now and sent > :now + 1",
+                {"back": seconds, "now": now},
+            )
+            if self.model.fifo:
+                db.execute(
+                    f"update {self._dedupe} set expires = expires - ? where expires > ?",
+                    (seconds, now + _DEDUPE_SECONDS + 1),
+                )
 
     def remove_expired(self) -> int:
         """Deletes messages older than the retention, dead ones too; returns how many."""

@@ -32,8 +32,8 @@ _ROUND_SECONDS = 0.25
 _MERGE_SECONDS = 1.0
 _SWEEP_SECONDS = 60.0
 _WARN_SECONDS = 60.0
-# A slice is encoded in a fraction of a millisecond, in which no other thread runs; after it they may.
-_SLICE = 500
+# A slice takes about a millisecond, in which hardly any other thread runs; after it they may.
+_SLICE = 1000
 _PAUSE_SECONDS = 0.0005
 _MOST_ENTRIES = 20_000
 _MOST_UNMERGED = 50_000
@@ -171,16 +171,15 @@ class Recorder:
     def record(self) -> None:
         """Writes the spans that have ended and what was logged."""
         with self._lock:
-            spans = self._telemetry.take()
-            for first in range(0, len(spans), _SLICE):
-                part = spans[first : first + _SLICE]
-                for span in part:
+            while spans := self._telemetry.take(_SLICE):
+                for span in spans:
                     if span.error:
                         span.error = self._redactor.mask(span.error)
-                self._write(self._spans, self._limits.spans_bytes, part)
-                self._offer(spans=part)
-                if first + _SLICE < len(spans):
-                    time.sleep(_PAUSE_SECONDS)
+                self._write(self._spans, self._limits.spans_bytes, spans)
+                self._offer(spans=spans)
+                if len(spans) < _SLICE:
+                    break
+                time.sleep(_PAUSE_SECONDS)
             entries = [self._entries.popleft() for _ in range(len(self._entries))]
             for first in range(0, len(entries), _SLICE):
                 part_of_entries = entries[first : first + _SLICE]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -37,7 +38,7 @@ class Receiver:
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:  # noqa: N802
+            def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 receiver.got[self.path].append(body)
                 receiver.headers.append({name.lower(): value for name, value in self.headers.items()})
@@ -243,6 +244,12 @@ def test_a_receiver_that_is_away_does_not_hold_up_the_end(receiver: Receiver) ->
 def test_what_is_no_endpoint_is_refused(url: str) -> None:
     with pytest.raises(WindlassError, match="cannot be an OTLP endpoint"):
         checked_endpoint(url)
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http", None)
+    with pytest.raises(WindlassError, match=r"is not installed\n  fix: pip install 'windlass\[otlp\]'"):
+        checked_endpoint("http://localhost:4318")
 
 
 def test_an_endpoint() -> None:

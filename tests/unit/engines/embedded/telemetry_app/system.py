@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import windlass
-from windlass import System
+from windlass import NotFound, System
 
 shop = System("shop", title="Shop")
 logger = logging.getLogger("shop")
@@ -39,7 +39,10 @@ def gather(body: Order) -> dict[str, str]:
 
 @api.get("/orders/{id}", uses=[orders.get])
 def read(id: str) -> Order:
-    return orders.get(id)
+    found = orders.get(id)
+    if found is None:
+        raise NotFound(f"there is no order {id}")
+    return found
 
 
 @api.get("/broken/{password}")
