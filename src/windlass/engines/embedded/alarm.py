@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 
 from windlass.dispatch.alarm import Verdict
@@ -100,8 +101,11 @@ class AlarmBook:
         return changed
 
     def _log(self, before: AlarmStatus, state: AlarmState, reason: str) -> None:
+        # Into OK from INSUFFICIENT_DATA comes each alarm when its system is first started: that is no news.
+        level = logging.WARNING if state == "ALARM" else logging.INFO if before.state == "ALARM" else logging.DEBUG
         rule = before.rule
-        (logger.warning if state == "ALARM" else logger.info)(
+        logger.log(
+            level,
             "alarm %s is %s: %s: %s",
             rule.name,
             state.replace("_", " "),
