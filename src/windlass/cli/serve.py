@@ -128,6 +128,8 @@ def serve_in_place(settings: Settings, place: Place) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the supervisor sees to the order
     listening = socket.socket(fileno=place.socket)
     base = address(settings, listening)
+    if place.role == "consumers":
+        listening.close()
     systems = _systems(settings.found)
     lock = Lock.inherited(settings.folder / "lock", place.lock)
     engine = _engine(settings, systems, base, lock, place)

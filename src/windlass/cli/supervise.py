@@ -12,7 +12,7 @@ import click
 from windlass.cli.log_lines import show_logs
 from windlass.cli.serve import DRAIN_SECONDS, Settings, address, hold, say_ready, watch_code
 from windlass.engines.embedded.redact import Redactor
-from windlass.engines.embedded.server import listen
+from windlass.engines.embedded.server import listen, listen_together
 from windlass.engines.embedded.supervisor import Supervisor
 from windlass.errors import HomeError
 
@@ -25,12 +25,14 @@ _GRACE_SECONDS = 5.0
 def supervise(settings: Settings) -> None:
     """Starts the processes, starts again those that end, exchanges them when the code changes, and stops them all
     when it is told to."""
-    listening = listen(settings.host, settings.port)
-    base = address(settings, listening)
+    listening = listen_together(settings.host, settings.port, settings.workers)
+    base = address(settings, listening[0])
+    port = listening[0].getsockname()[1]
+    reopen = (lambda: listen(settings.host, port, beside=True)) if sys.platform == "linux" else None
     lock = hold(settings, base)
     show_logs(Redactor(), as_json=settings.as_json)
     command = [sys.executable, "-m", "windlass", *sys.argv[1:]]
-    supervisor = Supervisor(command, settings.workers, listening, lock)
+    supervisor = Supervisor(command, listening, lock, reopen)
     asked = _Asked(supervisor)
     try:
         ready = supervisor.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 from collections.abc import Callable, Sequence
@@ -224,13 +225,15 @@ class EmbeddedEngine:
         )
         self.sources: list[Source] = [*(s for system in self.systems.values() for s in system.sources), alarms]
         self.workers = Workers(idle=self._flush)
-        self.consumers = Workers(idle=self._flush)
+        self.consumers = Workers(longest_wait=math.inf, idle=self._flush)
         self.jump = ClockJump(
             namespace.store, namespace.clock, (timers for system in self.systems.values() for timers in system.timers())
         )
         self.role, self._arrived = role, arrived
         self._pump: Pump | None = None
         self._tidying: _Tidying | None = None
+        # The tables of the nouns are made: other processes wait for an open transaction.
+        namespace.store.flush()
 
     def prepare(self) -> list[tuple[str, str, str, str]]:
         """Prepares every system; returns first users as (system, pool, user name, password)."""

@@ -291,6 +291,9 @@ class _RequestJob:
         )
         self._send(self._problem(late))
 
+    def refuse(self) -> None:
+        self._send(self._problem(ServiceUnavailable("too many requests wait already; come again", retry_after=1)))
+
     def _problem(self, problem: Problem) -> Response:
         response = problem_response(problem, self._request.trace_id)
         origin = self._request.headers.get("origin")

@@ -22,6 +22,7 @@ __all__ = ["Pump", "Source", "Work"]
 
 # Another process (the command line) may change the state: SQLite tells so in a counter, looked at this often.
 _GLANCE = 1.0
+_BREATH = 0.003
 
 
 class Work(Protocol):
@@ -76,6 +77,9 @@ class _Job:
         self._work.expire()
         self._end()
 
+    def refuse(self) -> None:
+        self.expire()
+
     def _end(self) -> None:
         with self._lock:
             over, self._over = self._over, True
@@ -98,6 +102,7 @@ class Pump:
         self._sources = list(sources)
         self._running = [0] * len(self._sources)
         self._first = 0
+        self._left_over = False
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -121,6 +126,7 @@ class Pump:
     def _run(self) -> None:
         version = self._changes()
         while not self._stopping.is_set():
+            began = time.monotonic()
             try:
                 wait = self._round()
             except EngineUnavailable as error:
@@ -136,6 +142,9 @@ class Pump:
                     if seen != version or (self._jump is not None and self._jump.noticed):
                         version = seen
                         break
+            if not self._left_over:
+                # Many messages a second wake it as often; looking for each would cost more than handling it.
+                self._stopping.wait(max(0.0, began + _BREATH - time.monotonic()))
             self._wake.clear()
 
     def _changes(self) -> int | None:
@@ -152,6 +161,7 @@ class Pump:
             self._jump.check()
         if self._workers.hanging:
             return _GLANCE
+        self._left_over = False
         now, mark = self._clock.now(), self._store.mark()
         claimed: list[tuple[int, Work]] = []
         earliest: float | None = None
@@ -164,6 +174,7 @@ class Pump:
             free = self._workers.limit - sum(self._running) - len(claimed)
             room = min(source.concurrency - self._running[number], free)
             if room <= 0:
+                self._left_over = True
                 continue
             try:
                 due = source.due_at()
@@ -171,6 +182,7 @@ class Pump:
                     works = source.claim(now, room)
                     claimed += [(number, work) for work in works]
                     if len(works) >= room:
+                        self._left_over = True
                         continue
                     due = source.due_at()
             except Exception as error:  # whatever it is, the other sources go on

@@ -22,7 +22,7 @@ from granian.server.embed import Server
 from windlass.engines.embedded.gateway import Gateway
 from windlass.errors import HomeError
 
-__all__ = ["listen", "serve"]
+__all__ = ["listen", "listen_together", "serve"]
 
 _BACKLOG = 4096
 _HEADER_MILLISECONDS = 10_000
@@ -31,12 +31,15 @@ _LAST_BODIES_SECONDS = 2.0
 _MOST_FILES = 65_536
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens on `port`, 0 for any that is free. Raises HomeError when that cannot be."""
+def listen(host: str, port: int, *, beside: bool = False) -> socket.socket:
+    """A socket that listens on `port`, 0 for any that is free. With `beside`, others that were opened so listen on the
+    same port, and the system deals connections out to them. Raises HomeError when that cannot be."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if beside:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listening.bind((host, port))
         listening.listen(_BACKLOG)
     except OSError as error:
@@ -105,6 +108,17 @@ def _allow_many_connections() -> None:
         most = min(_MOST_FILES, hard) if hard != resource.RLIM_INFINITY else _MOST_FILES
         if soft < most:
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def listen_together(host: str, port: int, count: int) -> list[socket.socket]:
+    """A listening socket for each of `count` processes, on one port. Raises HomeError as `listen`, also when another
+    program listens there that would share the port."""
+    first = listen(host, port)
+    if sys.platform != "linux":  # elsewhere the system does not deal connections out: all take from one line
+        return [first, *(first.dup() for _ in range(count - 1))]
+    port = first.getsockname()[1]
+    first.close()  # nobody else listens; it cannot be shared
+    return [listen(host, port, beside=True) for _ in range(count)]
 
 
 async def _serve(

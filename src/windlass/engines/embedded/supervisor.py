@@ -1,8 +1,9 @@
 """Several processes that serve a namespace together: gateways and consumers, started, watched, and started again.
 
-All gateways take connections from one listening socket, so while one of them is gone the others take what comes; and
-while all are gone, connections wait in the socket's line. Each process reports that it is ready with one line of JSON
-on its standard output.
+Each gateway has a listening socket, all on one port, which the supervisor keeps open: while a gateway is gone, the
+others take what comes to them, and what came to it waits in its socket's line for its successor. Only where that one
+dies again and again is the socket closed meanwhile, so that the others get everything. Each process reports that it is
+ready with one line of JSON on its standard output.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 import msgspec
 
 from windlass.dispatch.context import logger
+from windlass.engines.embedded.engine import Role
 from windlass.engines.embedded.lock import Lock
 from windlass.engines.embedded.place import Place
 from windlass.errors import HomeError
@@ -32,9 +34,11 @@ _LONGEST_PAUSE = 30.0
 class _Watched(threading.Thread):
     """The process in one place, and its successors. `dead` is set when it is not to be started again."""
 
-    def __init__(self, command: Sequence[str], place: Place) -> None:
+    def __init__(
+        self, command: Sequence[str], place: Place, listening: socket.socket, reopen: Callable[[], socket.socket] | None
+    ) -> None:
         super().__init__(name=f"windlass-{place.name}", daemon=True)
-        self._command, self.place = command, place
+        self._command, self.place, self._listening, self._reopen = command, place, listening, reopen
         self.ready, self.dead = threading.Event(), threading.Event()
         self.said: dict[str, Any] = {}
         self.process: subprocess.Popen[bytes] | None = None
@@ -44,8 +48,10 @@ class _Watched(threading.Thread):
         self._lock = threading.Lock()
 
     def run(self) -> None:
-        pause = 0.0
+        pause, deaths = 0.0, 0
         while not self._stopping.is_set():
+            if pause and self._reopen is not None:
+                self._listening.close()
             self._poke.wait(pause)
             self._poke.clear()
             began = time.monotonic()
@@ -66,7 +72,9 @@ class _Watched(threading.Thread):
                 continue
             if never and not self.said:
                 break  # it cannot be started, and has said why
-            pause = 0.0 if time.monotonic() - began > _SOON else min(_LONGEST_PAUSE, max(1.0, pause * 2))
+            soon = time.monotonic() - began <= _SOON
+            deaths = deaths + 1 if soon else 0
+            pause = min(_LONGEST_PAUSE, 2.0 ** (deaths - 2)) if deaths > 1 else 0.0
             told = f"by signal {-code}" if code < 0 else f"with code {code}"
             logger.error("%s (process %d) ended %s; starting it again", self.place.name, process.pid, told)
         self.dead.set()
@@ -75,7 +83,10 @@ class _Watched(threading.Thread):
         with self._lock:
             if self._stopping.is_set():
                 return None
-            place = self.place if not self.said else msgspec.structs.replace(self.place, first=False)
+            if self._listening.fileno() < 0 and self._reopen is not None:
+                self._listening = self._reopen()
+            first = self.place.first and not self.said
+            place = msgspec.structs.replace(self.place, first=first, socket=self._listening.fileno())
             self.process = subprocess.Popen(
                 self._command, stdout=subprocess.PIPE, env=place.environment(), pass_fds=place.files
             )
@@ -112,23 +123,32 @@ class _Watched(threading.Thread):
 
 
 class Supervisor:
-    """`command` starts a process that looks for its `Place`; `workers` is how many gateways there are."""
+    """`command` starts a process that looks for its `Place`; for each of the sockets `listening` there is a gateway.
+    `reopen` makes another socket on the same port, where each gateway has one of its own."""
 
-    def __init__(self, command: Sequence[str], workers: int, listening: socket.socket, lock: Lock) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        listening: Sequence[socket.socket],
+        lock: Lock,
+        reopen: Callable[[], socket.socket] | None = None,
+    ) -> None:
         self._alive, self._wake = os.pipe(), os.pipe()
         os.set_blocking(self._wake[1], False)
         common = {
-            "socket": listening.fileno(),
             "lock": lock.fileno(),
             "lifeline": self._alive[0],
             "wake_in": self._wake[0],
             "wake_out": self._wake[1],
         }
-        self._consumers = _Watched(command, Place(name="consumers", role="consumers", first=True, **common))
-        self._gateways = [
-            _Watched(command, Place(name=f"gateway-{number}", role="gateway", first=True, **common))
-            for number in range(1, workers + 1)
-        ]
+
+        def watched(name: str, role: Role, own: socket.socket) -> _Watched:
+            place = Place(name=name, role=role, first=True, socket=own.fileno(), **common)
+            return _Watched(command, place, own, reopen if role == "gateway" else None)
+
+        # The consumers take no connections; by this one they know the port.
+        self._consumers = watched("consumers", "consumers", listening[0])
+        self._gateways = [watched(f"gateway-{number}", "gateway", own) for number, own in enumerate(listening, 1)]
         self._all = [self._consumers, *self._gateways]
         self._over = threading.Event()
 

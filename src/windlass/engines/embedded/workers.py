@@ -8,11 +8,11 @@ answered, its place is free again, and it ends when its function returns.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Protocol
 
 from windlass.dispatch.context import logger
@@ -20,7 +20,11 @@ from windlass.dispatch.context import logger
 __all__ = ["Job", "Workers"]
 
 _PATIENCE = 0.005
+_BUSY_STALLS = 5
 _MOST_ABANDONED = 256
+_PACE_SECONDS = 0.1
+# The pace varies; whoever is refused should hear so at once, not after having waited.
+_CAUTION = 0.75
 
 
 class Job(Protocol):
@@ -37,6 +41,10 @@ class Job(Protocol):
         """Answers that the deadline passed; called at most once, from another thread than `run`'s."""
         ...
 
+    def refuse(self) -> None:
+        """Answers that it has waited too long, and was not begun."""
+        ...
+
 
 class _Worker:
     __slots__ = ("abandoned", "job", "wake")
@@ -49,9 +57,28 @@ class _Worker:
         self.abandoned = False
 
 
+class _Pace:
+    """How many jobs are done in a second, while some wait."""
+
+    def __init__(self) -> None:
+        self._since, self._done_then = time.monotonic(), 0
+        self._rate: float | None = None
+
+    def measure(self, done: int, *, waiting: bool) -> float | None:
+        """The pace when `done` jobs are done in all; None while nobody waits, or it is not known yet."""
+        now = time.monotonic()
+        if not waiting:
+            self._since, self._done_then, self._rate = now, done, None
+        elif now - self._since >= _PACE_SECONDS:
+            self._rate = (done - self._done_then) / (now - self._since)
+            self._since, self._done_then = now, done
+        return self._rate
+
+
 class Workers:
-    """At most `limit` threads that take jobs from one line of at most `backlog`, in which nobody waits for much longer
-    than `longest_wait` seconds: while the first in the line has, no more are taken. `idle` is called by a thread
+    """At most `limit` threads that take jobs from one line of at most `backlog`, in which nobody waits for longer than
+    `longest_wait` seconds: no more are taken than are likely to begin within that time, by the pace of the last tenth
+    of a second, and who has waited longer all the same is refused. `idle` is called by a thread
     that finds nothing more to do, before it rests, and every few milliseconds while jobs run: the moments to commit
     and to answer."""
 
@@ -59,6 +86,7 @@ class Workers:
         self, *, limit: int = 64, backlog: int = 4096, longest_wait: float = 1.0, idle: Callable[[], None]
     ) -> None:
         self.limit, self._backlog, self._longest_wait, self._idle = limit, backlog, longest_wait, idle
+        self._room = backlog
         self._jobs: deque[Job] = deque()
         self._lock = threading.Lock()
         self._resting: list[_Worker] = []
@@ -80,12 +108,8 @@ class Workers:
 
     def enqueue(self, job: Job) -> bool:
         """Puts a job in the line; it may lie there until the next `kick`. False as for `submit`."""
-        if len(self._jobs) >= self._backlog or self._abandoned >= _MOST_ABANDONED or self._stopping.is_set():
+        if len(self._jobs) >= self._room or self._abandoned >= _MOST_ABANDONED or self._stopping.is_set():
             return False
-        if self._jobs:
-            with suppress(IndexError):  # a worker has taken the last one
-                if job.since - self._jobs[0].since > self._longest_wait:
-                    return False
         self._jobs.append(job)
         return True
 
@@ -166,7 +190,10 @@ class Workers:
                 continue
             worker.job = job
             try:
-                job.run()
+                if time.monotonic() - job.since > self._longest_wait:
+                    job.refuse()
+                else:
+                    job.run()
             except BaseException:
                 # Whatever it was (a handler may raise KeyboardInterrupt), the thread's place must get free again.
                 logger.exception("a piece of work broke off")
@@ -186,19 +213,28 @@ class Workers:
 
     def _watch(self) -> None:
         pause = threading.Event()
+        pace, stalls = _Pace(), 0
         while not self._over:
             self._watcher_wake.wait()
-            seen = self._done
+            seen, began = self._done, time.monotonic()
             pause.wait(_PATIENCE)
+            # Where this thread, too, was not woken in time, the interpreter is busy: what is slow then does not wait
+            # for something else, and another thread would make it slower.
+            busy = time.monotonic() - began > _PATIENCE * 1.5
+            stalls = stalls + 1 if self._done == seen else 0
             with self._lock:
                 self._watcher_wake.clear()
                 late = self._late(time.monotonic())
-                if self._jobs and self._done == seen:
+                if self._jobs and stalls and (not busy or stalls % _BUSY_STALLS == 0):
                     self._add_worker()
                 if self._jobs or self._running:
                     # Not before all rest: a handler may write at any moment, and a job may just be between the line
                     # and its worker.
                     self._watcher_wake.set()
+            rate = pace.measure(self._done, waiting=bool(self._jobs))
+            self._room = self._backlog
+            if rate is not None and self._longest_wait < math.inf:
+                self._room = min(self._backlog, max(self.limit, int(rate * self._longest_wait * _CAUTION)))
             for job in late:
                 job.expire()
             self._idle()

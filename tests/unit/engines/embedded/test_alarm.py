@@ -15,7 +15,10 @@ import pytest
 from windlass import Message, System
 from windlass.dispatch.alarm import Verdict
 from windlass.engines.embedded.alarm import AlarmBook
+from windlass.engines.embedded.alarm_evidence import Evidence
+from windlass.engines.embedded.alarm_mail import AlarmPost, alarm_mailer
 from windlass.engines.embedded.alarm_source import AlarmSource
+from windlass.engines.embedded.mailer import EmbeddedMailer
 from windlass.engines.embedded.namespace import Namespace
 from windlass.engines.embedded.smtp import SmtpSettings
 from windlass.errors import EngineUnavailable, InvalidItem
@@ -166,15 +169,27 @@ def test_with_other_processes_it_does_not_rest(tmp_path: Path) -> None:
         assert source.due_at() is not None
 
 
+class SetByHand:
+    """A clock that may go back, as a machine's can."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    def now(self) -> float:
+        return self.at.timestamp()
+
+    def steady(self) -> float:
+        return 0.0
+
+
 def test_a_clock_that_went_back_does_not_stop_it(tmp_path: Path) -> None:
     with running(tmp_path) as app:
-        engine = app.engine
-        earlier = ManualClock(NINE - timedelta(days=1))
-        source = AlarmSource(engine.namespace.clock, engine.telemetry, engine.recorder.metrics, lambda: None, [])
-        source._clock = earlier
+        clock, engine = SetByHand(NINE), app.engine
+        source = AlarmSource(clock, engine.telemetry, engine.recorder.metrics, lambda: None, [])
+        clock.at = NINE - timedelta(days=1)
         due = source.due_at()
         assert due is not None
-        assert due - earlier.now() <= 62
+        assert due - clock.now() <= 62
 
 
 class Unreadable:
@@ -236,31 +251,27 @@ def test_a_mail_is_sent_once_whenever_the_process_dies(tmp_path: Path) -> None:
         assert [mail.subject for mail in app.outbox] == ["shop: ALARM jobs_dead_letters"]
 
 
+class Full(EmbeddedMailer):
+    """A mailer whose disk is full once a mail is written."""
+
+    def send(self, mail: Mail) -> str:
+        super().send(mail)
+        raise InvalidItem("no room")
+
+
 def test_a_mail_that_cannot_be_written_is_tried_again(tmp_path: Path) -> None:
-    """The note that it was told is undone with the mail."""
+    """The note that it was told is undone with the mail, and the mail with the note."""
     with running(tmp_path) as app:
-        running_system = app.engine.systems["shop"]
-        post = running_system.watched(lambda *_: [], str).post
-        mailer, taken = running_system.alarm_mailer, list[Mail]()
-
-        class Full:
-            model = mailer.model
-
-            def send(self, mail: Mail) -> str:
-                mailer.send(mail)
-                taken.append(mail)
-                raise InvalidItem("no room")
-
-        status = running_system.alarms.status("api_errors")
-        running_system.alarms.enter([(status, Verdict("ALARM", 1.0, "100% is above 5%"))])
+        system = app.engine.systems["shop"]
+        book, mailer, space = system.alarms, system.alarm_mailer, app.engine.namespace
+        evidence = Evidence(app.system, {}, lambda *_: [])
+        book.enter([(book.status("api_errors"), Verdict("ALARM", 1.0, "100% is above 5%"))])
         app.clock.set(app.clock.now() + 60)
-        post._mailer = Full()  # type: ignore[assignment]
         with pytest.raises(InvalidItem):
-            post.tell()
-        assert (len(taken), app.outbox) == (1, [])
-        assert len(running_system.alarms.waiting()) == 1
-        post._mailer = mailer
-        assert post.tell() == 0
+            AlarmPost(book, Full(mailer.model, space), space, evidence, str).tell()
+        assert app.outbox == []
+        assert len(book.waiting()) == 1
+        assert AlarmPost(book, mailer, space, evidence, str).tell() == 0
         assert [mail.subject for mail in app.outbox] == ["shop: ALARM api_errors"]
 
 
@@ -310,8 +321,6 @@ def test_what_is_told_goes_to_smtp_where_somebody_is_to_be_told(tmp_path: Path) 
         system = System("shop")
         system.alarms(to=to)
         namespace = Namespace(tmp_path / name, clock=ManualClock(NINE))
-        from windlass.engines.embedded.alarm_mail import alarm_mailer
-
         mailer = alarm_mailer(system, namespace, smtp, lambda: None)
         mailer.send(Mail("alarms@localhost", tuple(to) or ("operator@localhost",), "shop: ALARM", "-"))
         assert [mail.state for mail in mailer.list()] == [state]

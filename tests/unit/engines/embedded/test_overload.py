@@ -42,12 +42,9 @@ def test_as_many_are_served_as_can_be(overloaded: Overload) -> None:
 
 
 def test_who_is_not_served_hears_so_soon(overloaded: Overload) -> None:
-    assert percentile([answer.seconds for answer in overloaded.refused], 0.99) < 1.0, str(overloaded)
+    assert percentile([answer.seconds for answer in overloaded.refused], 0.99) < 1.5, str(overloaded)
 
 
-@pytest.mark.xfail(
-    reason="a burst fills the line before its first has waited for a second, and then waits for as long as it is long"
-)
 def test_who_is_served_does_not_wait_long(overloaded: Overload) -> None:
     assert percentile([answer.seconds for answer in overloaded.served], 0.99) < 3.0, str(overloaded)
 

@@ -17,7 +17,7 @@ class Task:
     def __init__(self, work: Callable[[], None] = lambda: None, seconds: float = 60.0) -> None:
         self.work, self.since = work, time.monotonic()
         self.deadline = self.since + seconds
-        self.ran, self.expired = threading.Event(), threading.Event()
+        self.ran, self.expired, self.refused = threading.Event(), threading.Event(), threading.Event()
 
     def run(self) -> None:
         self.ran.set()
@@ -25,6 +25,9 @@ class Task:
 
     def expire(self) -> None:
         self.expired.set()
+
+    def refuse(self) -> None:
+        self.refused.set()
 
 
 class Idle:
@@ -137,16 +140,29 @@ def assert_waits(end: threading.Event) -> None:
     assert end.wait(PATIENCE)
 
 
-def test_nothing_more_is_taken_while_the_first_in_the_line_has_waited_too_long(idle: Idle) -> None:
+def test_who_has_waited_too_long_is_refused_and_not_begun(idle: Idle) -> None:
     workers = Workers(limit=1, longest_wait=5.0, idle=idle)
-    first, soon, late = Task(), Task(), Task()
-    soon.since, late.since = first.since + 4.9, first.since + 5.1
-    assert workers.enqueue(first)
-    assert workers.enqueue(soon)
-    assert not workers.enqueue(late)
+    stale, fresh = Task(), Task()
+    stale.since -= 5.1
+    assert workers.enqueue(stale)
+    assert workers.enqueue(fresh)
     workers.start()
     workers.kick()
-    assert soon.ran.wait(PATIENCE)
-    assert workers.submit(late), "the line has moved on"
-    assert late.ran.wait(PATIENCE)
+    assert fresh.ran.wait(PATIENCE)
+    assert stale.refused.is_set()
+    assert not stale.ran.is_set()
+    workers.stop(PATIENCE)
+
+
+def test_no_more_are_taken_than_can_begin_in_time(idle: Idle) -> None:
+    release = threading.Event()
+    workers = Workers(limit=1, longest_wait=0.5, backlog=1000, idle=idle)
+    workers.start()
+    taken = [Task(lambda: None if release.wait(0.05) else None) for _ in range(1000)]
+    for task in taken:
+        assert workers.submit(task), "the pace is not known yet"
+    assert taken[5].ran.wait(PATIENCE), "five in a quarter of a second: the pace is known"
+    assert not workers.submit(Task()), "hundreds wait, and ten can begin in time"
+    release.set()
+    assert taken[999].ran.wait(PATIENCE) or taken[999].refused.is_set()
     workers.stop(PATIENCE)
