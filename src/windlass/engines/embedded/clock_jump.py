@@ -69,14 +69,15 @@ class EngineClock:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._wall, self._steady = clock.now, clock.steady  # asked several times for each request
         self._offset = self.offset()
         self._agreed: Callable[[], float | None] = lambda: None
 
     def now(self) -> float:
-        wall = self._clock.now()
-        held = self._clock.steady() + self._offset
-        if held - wall < TOLERANCE:
+        wall = self._wall()
+        if self._steady() + self._offset - wall < TOLERANCE:
             return wall
+        held = self._steady() + self._offset
         # Another process may have moved the timers already.
         agreed = self._agreed()
         if agreed is not None and agreed - self.offset() < TOLERANCE:
