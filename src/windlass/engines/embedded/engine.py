@@ -21,6 +21,7 @@ from windlass.engines.embedded.alarm_evidence import Evidence, SpanFinder, recor
 from windlass.engines.embedded.alarm_mail import AlarmPost, alarm_mailer
 from windlass.engines.embedded.alarm_source import AlarmSource, WatchedSystem
 from windlass.engines.embedded.api import EmbeddedApi, Throttles
+from windlass.engines.embedded.baton import Baton
 from windlass.engines.embedded.clock_jump import ClockJump, Timers
 from windlass.engines.embedded.idempotency import EmbeddedIdempotency
 from windlass.engines.embedded.mailer import EmbeddedMailer
@@ -95,9 +96,7 @@ class EmbeddedSystem:
                     return EmbeddedSecret(resource, namespace, redactor)
                 case Mailer():
                     failures = series("mail_failures", system=system.name, mailer=resource.name)
-                    return EmbeddedMailer(
-                        resource, namespace, smtp, arrived, lambda: telemetry.metrics.count(failures)
-                    )
+                    return EmbeddedMailer(resource, namespace, smtp, arrived, lambda: telemetry.metrics.count(failures))
                 case Schedule():
                     return EmbeddedSchedule(resource, namespace)
                 case Api():
@@ -224,8 +223,9 @@ class EmbeddedEngine:
             shared=role != "all",
         )
         self.sources: list[Source] = [*(s for system in self.systems.values() for s in system.sources), alarms]
-        self.workers = Workers(idle=self._flush)
-        self.consumers = Workers(longest_wait=math.inf, idle=self._flush)
+        self._baton = Baton()
+        self.workers = Workers(idle=self._flush, baton=self._baton)
+        self.consumers = Workers(longest_wait=math.inf, idle=self._flush, baton=self._baton, polite=True)
         self.jump = ClockJump(
             namespace.store, namespace.clock, (timers for system in self.systems.values() for timers in system.timers())
         )
@@ -259,7 +259,7 @@ class EmbeddedEngine:
         housekeeping = _Housekeeping(self)
         self.jump.timers.append(housekeeping)
         sources = [*self.sources, housekeeping]
-        self._pump = Pump(self.namespace.store, self.consumers, self.namespace.clock, sources, self.jump)
+        self._pump = Pump(self.namespace.store, self.consumers, self.namespace.clock, sources, self.jump, self._baton)
         self._pump.start()
 
     def stop(self, patience: float = 10.0) -> bool:

@@ -40,7 +40,7 @@ from windlass.ports.telemetry import Span
 __all__ = ["Gateway"]
 
 _BODY_SECONDS = 30.0
-_GATHER_SECONDS = 0.001
+_GATHER_SECONDS = 0.004
 _ENOUGH = 0.75
 _SAFE = [("x-content-type-options", "nosniff")]
 
@@ -55,7 +55,7 @@ class Gateway:
         self.telemetry = engine.telemetry
         self._resolver: _Resolver | None = None
         self._reading = _Reading()
-        self._gathered = self._open = self._most_open = 0
+        self._gathered = self._answered = 0
         self._timer: asyncio.TimerHandle | None = None
         self.ready = False
 
@@ -81,28 +81,25 @@ class Gateway:
             self._refuse(scope, proto, busy, span)
             return
         self._gathered += 1
-        self._open += 1
-        self._most_open = max(self._most_open, self._open)
-        if self._gathered >= self._most_open * _ENOUGH:
+        if self._gathered >= self._answered * _ENOUGH:
             self._kick()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_GATHER_SECONDS, self._kick)
-        try:
-            await job.done
-        finally:
-            self._open -= 1
+        await job.done
+        self._answered += 1
 
     def _kick(self) -> None:
         """Lets the workers begin with what has gathered.
 
         Clients that were answered together come again together. A worker that began with the first of them would
-        commit for it alone and fight with the event loop for the interpreter; so it waits, for about a millisecond at
-        the most, until most of those that were open at once are here. A client that is alone never waits.
+        commit for it alone and fight with the event loop for the interpreter; so it waits, for some milliseconds at
+        the most, until there are most of those again that were answered since the last time. A client that is alone
+        never waits, nor does one beside others whose requests take long.
         """
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._gathered, self._most_open = 0, self._open
+        self._gathered = self._answered = 0
         self.workers.kick()
 
     def _refuse(self, scope: Any, proto: Any, problem: Problem, span: Span) -> None:

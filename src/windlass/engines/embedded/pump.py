@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from windlass.dispatch.context import logger
+from windlass.engines.embedded.baton import Baton
 from windlass.engines.embedded.clock_jump import ClockJump
 from windlass.engines.embedded.store import Store
 from windlass.engines.embedded.workers import Workers
@@ -97,7 +98,9 @@ class Pump:
         clock: Clock,
         sources: Sequence[Source],
         jump: ClockJump | None = None,
+        baton: Baton | None = None,
     ) -> None:
+        self._baton = baton or Baton()
         self._store, self._workers, self._clock, self._jump = store, workers, clock, jump
         self._sources = list(sources)
         self._running = [0] * len(self._sources)
@@ -127,11 +130,14 @@ class Pump:
         version = self._changes()
         while not self._stopping.is_set():
             began = time.monotonic()
+            self._baton.take(self)
             try:
                 wait = self._round()
             except EngineUnavailable as error:
                 _not_claimed(error)
                 wait = 1.0
+            finally:
+                self._baton.give(self)
             end = time.monotonic() + wait
             while not self._stopping.is_set() and not self._wake.is_set():
                 left = end - time.monotonic()

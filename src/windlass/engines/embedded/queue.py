@@ -12,6 +12,7 @@ from typing import Any
 from windlass.dispatch.messages import MessageDispatch
 from windlass.dispatch.metrics import Metrics, series
 from windlass.engines.embedded.namespace import Namespace
+from windlass.engines.embedded.store import Insert
 from windlass.errors import EngineUnavailable, InvalidItem
 from windlass.model.context import new_id
 from windlass.model.queue import Queue
@@ -22,6 +23,7 @@ __all__ = ["EmbeddedQueue", "QueueSource", "all_stats"]
 
 _DEDUPE_SECONDS = 300.0
 _GATHER_SECONDS = 0.02
+_MOST_DELETED = 500
 _MAX_SEND = 262_144 * 100
 _COUNTS = (
     "select coalesce(sum(dead = 0 and visible <= :now), 0), "
@@ -56,7 +58,7 @@ class EmbeddedQueue:
                     f"create table if not exists {self._dedupe} "
                     "(dedupe text primary key, id text not null, expires real not null) without rowid"
                 )
-        self._insert = f"insert into {table} (id, body, grp, visible, sent, trace) values (?, ?, ?, ?, ?, ?)"
+        self._insert = Insert(f"insert into {table} (id, body, grp, visible, sent, trace) values", 6)
         columns = "id, body, attempts, sent, visible, grp, trace, reason, seq"
         receivable = "dead = 0 and visible <= :now and sent > :oldest"
         if model.fifo:
@@ -176,9 +178,13 @@ class EmbeddedQueue:
         lost."""
         now = self._clock.now()
         dead = 0
-        done = [(message.receipt, message.attempts) for message in messages if message.id not in failures]
+        done: dict[int, list[int]] = {}
+        for message in messages:
+            if message.id not in failures:
+                done.setdefault(message.attempts, []).append(message.receipt)
         with self._store.atomic(since) as db:
-            db.executemany(f"delete from {self._table} where seq = ? and attempts = ?", done)
+            for attempts, receipts in done.items():
+                self._delete(db, receipts, attempts)
             for message in messages:
                 reason = failures.get(message.id)
                 if reason is None:
@@ -194,6 +200,12 @@ class EmbeddedQueue:
         if dead:
             self._metrics.count(self._died, dead)
         return dead
+
+    def _delete(self, db: sqlite3.Connection, receipts: Sequence[int], attempts: int) -> None:
+        for first in range(0, len(receipts), _MOST_DELETED):
+            some = receipts[first : first + _MOST_DELETED]
+            marks = ", ".join("?" * len(some))
+            db.execute(f"delete from {self._table} where seq in ({marks}) and attempts = ?", (*some, attempts))
 
     def release_all(self) -> None:
         """Makes messages receivable whose consumer ended with the process; called before the first delivery."""

@@ -15,6 +15,10 @@ __all__ = ["EmbeddedSecret"]
 _MAX_BYTES = 65_536
 
 
+# What another process (the command line) has set counts after this long.
+_FRESH_SECONDS = 1.0
+
+
 class EmbeddedSecret:
     """Implements `ports.secret.SecretOperator`. Every value that passes is made known to `redactor`, so that no
     log line shows it."""
@@ -24,6 +28,7 @@ class EmbeddedSecret:
         self._keyring, self._redactor = namespace.keyring, redactor
         self._key = (model.system.name, model.name)
         self._last: tuple[bytes, str] = (b"", "")
+        self._steady, self._fresh_until = namespace.clock.steady, 0.0
         self._purpose = f"secret:{model.system.name}:{model.name}"
         with self._store.write() as db:
             db.execute(
@@ -32,7 +37,8 @@ class EmbeddedSecret:
             )
 
     def read(self) -> str:
-        # Looked up each time: what another process (the command line) has set counts at once.
+        if self._steady() < self._fresh_until:
+            return self._last[1]
         row = self._store.read_one("select value from secrets where system = ? and name = ?", self._key)
         if row is None:
             raise SecretNotSet(
@@ -44,6 +50,7 @@ class EmbeddedSecret:
             value = self._keyring.decrypt(self._purpose, row[0]).decode()
             self._last = (row[0], value)
             self._known(value)
+        self._fresh_until = self._steady() + _FRESH_SECONDS
         return value
 
     def write(self, value: str) -> None:
@@ -72,6 +79,7 @@ class EmbeddedSecret:
                 f"the value of {self.model.name!r} has {len(plain):,} bytes; a secret has 1 to {_MAX_BYTES:,}"
             )
         self._known(value)
+        self._fresh_until = 0.0
         sealed = self._keyring.encrypt(self._purpose, plain)
         taken = "replace" if replace else "ignore"
         with self._store.write() as db:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,12 +22,37 @@ from windlass.engines.embedded.migrations import begin_state, migrate
 from windlass.engines.embedded.turn import Turn
 from windlass.errors import EngineUnavailable, HomeError
 
-__all__ = ["Committed", "Durability", "Row", "Store"]
+__all__ = ["Committed", "Durability", "Insert", "Row", "Store"]
 
 Durability = Literal["process", "full"]
 Row = tuple[Any, ...]
 Parameters = Sequence[Any] | Mapping[str, Any]
 Committed = Callable[[EngineUnavailable | None], None]
+
+
+_CHUNKS = (64, 16, 4, 1)
+_MOST_DEFERRED = 1000
+_LONGEST_TURN = 0.001
+
+
+class Insert:
+    """An INSERT of rows of `width` values each: `head` ends with VALUES, `tail` follows the rows."""
+
+    __slots__ = ("_sql", "width")
+
+    def __init__(self, head: str, width: int, tail: str = "") -> None:
+        self.width = width
+        marks = f"({', '.join('?' * width)})"
+        self._sql = {count: f"{head} {', '.join([marks] * count)} {tail}" for count in _CHUNKS}
+
+    def execute(self, db: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> None:
+        """Inserts all rows: many with one statement, since each call of SQLite lets another thread run first."""
+        done = 0
+        for count in _CHUNKS:
+            sql = self._sql[count]
+            while len(rows) - done >= count:
+                db.execute(sql, [value for row in rows[done : done + count] for value in row])
+                done += count
 
 
 class Store:
@@ -41,12 +67,12 @@ class Store:
         self.path = path
         self.durability: Durability = durability
         self._lock = threading.RLock()
-        self._turn = turn
+        self._turn, self._began = turn, 0.0
         self._open = False
         self._closed = False
         self._savepoint_depth = 0
         self._waiting: list[Committed] = []
-        self._deferred: dict[str, list[Sequence[Any]]] = {}
+        self._deferred: dict[Insert, list[Sequence[Any]]] = {}
         self._damaged = False
         self._losses = 0
         self._faults = Faults(path)
@@ -157,16 +183,20 @@ class Store:
             except sqlite3.DatabaseError as error:
                 raise self._fault(error) from error
 
-    def defer(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
-        """Executes an INSERT for each row at the next commit, or `apply`: all that were deferred at once, so that the
-        database is locked for other processes no longer than that takes. What reads those rows calls `apply` first."""
+    def defer(self, insert: Insert, rows: Sequence[Sequence[Any]]) -> None:
+        """Inserts the rows at the next commit, or `apply`: all that were deferred at once, so that it is quick, and the
+        database is locked for other processes no longer than that takes. What reads or writes the same table otherwise
+        calls `apply` first. SQLite must take every row."""
         with self._lock:
             self._check_open()
             if self._damaged:
                 with self.atomic() as db:
-                    db.executemany(sql, rows)
+                    insert.execute(db, rows)
                 return
-            self._deferred.setdefault(sql, []).extend(rows)
+            deferred = self._deferred.setdefault(insert, [])
+            deferred.extend(rows)
+        if len(deferred) > _MOST_DEFERRED:
+            self.apply()
 
     def apply(self) -> None:
         """Executes what was deferred, in the open transaction."""
@@ -174,18 +204,18 @@ class Store:
             with self._lock:
                 try:
                     self._execute_deferred()
-                except sqlite3.DatabaseError as cause:
+                except (sqlite3.Error, ValueError, OverflowError) as cause:
                     # Some of the rows may be in: all or none of the transaction stands.
                     if self._db.in_transaction:
                         self._db.execute("rollback")
                     self._open = True
-                    raise self._fault(cause) from cause
+                    raise self._fault(_as_database_error(cause)) from cause
 
     def _execute_deferred(self) -> None:
         if self._deferred:
             self._begin()
-            for sql, rows in self._deferred.items():
-                self._db.executemany(sql, rows)
+            for insert, rows in self._deferred.items():
+                insert.execute(self._db, rows)
             self._deferred = {}
 
     def _keep_apart(self) -> None:
@@ -203,6 +233,7 @@ class Store:
             self._check_open()
             if self._turn is not None:
                 self._turn.take()
+                self._began = time.monotonic()
             try:
                 self._db.execute("begin immediate")
             except BaseException:
@@ -234,7 +265,8 @@ class Store:
                 self._execute_deferred()
                 if self._open:
                     self._db.execute("commit")
-            except sqlite3.DatabaseError as cause:
+            except (sqlite3.Error, ValueError, OverflowError) as fault:
+                cause = _as_database_error(fault)
                 self._damaged = self._damaged or self._faults.is_damage(cause)
                 error = EngineUnavailable(self._faults.told(cause, "written"))
                 self._losses += 1
@@ -249,7 +281,7 @@ class Store:
     def give_way(self) -> None:
         """To be called after a piece of work: where other processes wait for their turn to write, makes what was
         executed durable now, instead of together with more. Raises EngineUnavailable as `flush`."""
-        if self._turn is not None and self._open and self.durability == "process":
+        if self._turn is not None and self._open and time.monotonic() - self._began > _LONGEST_TURN:
             self.flush()
 
     def mark(self) -> int:
@@ -316,3 +348,8 @@ class Store:
                     self._db.close()
                     if self._turn is not None:
                         self._turn.close()
+
+
+def _as_database_error(error: Exception) -> sqlite3.DatabaseError:
+    """What SQLite refused to take as a value is no fault of the disk, but loses the transaction like one."""
+    return error if isinstance(error, sqlite3.DatabaseError) else sqlite3.OperationalError(str(error))

@@ -11,6 +11,7 @@ import msgspec
 from windlass.engines.embedded.conditions import holds
 from windlass.engines.embedded.item_size import check_numbers, check_size
 from windlass.engines.embedded.namespace import Namespace
+from windlass.engines.embedded.store import Insert
 from windlass.errors import Conflict, InvalidItem, InvalidState, NotFound, TransactionConflict
 from windlass.model.table import Table
 from windlass.ports.table import (
@@ -73,9 +74,10 @@ class EmbeddedTable:
             columns += [f"x{n}p", f"x{n}s"]
         marks = ", ".join("?" * len(columns))
         changes = ", ".join(f"{column} = excluded.{column}" for column in columns[2:])
-        insert = f"insert into {self._table} ({', '.join(columns)}) values ({marks}) on conflict (p, s) do"
-        self._upsert = f"{insert} update set {changes}"
-        self._insert = f"{insert} nothing"
+        head, tail = f"insert into {self._table} ({', '.join(columns)}) values", "on conflict (p, s) do"
+        self._put = Insert(head, len(columns), f"{tail} update set {changes}")
+        self._upsert = f"{head} ({marks}) {tail} update set {changes}"
+        self._insert = f"{head} ({marks}) {tail} nothing"
         self._select = f"select body, expires from {self._table} where p = ? and s = ?"
         self._remove = f"delete from {self._table} where p = ? and s = ?"
 
@@ -127,6 +129,7 @@ class EmbeddedTable:
     # ---- reading
 
     def get(self, key: Key) -> Attributes | None:
+        self._store.apply()
         row = self._store.read_one(self._select, self._at(key))
         return None if row is None or self._expired(row[1]) else _decode(row[0])
 
@@ -166,6 +169,7 @@ class EmbeddedTable:
         found: list[Attributes] = []
         position = start
         chunk = limit + 1 if where is None else max(limit + 1, _CHUNK)
+        self._store.apply()
         while True:
             parts, given = ["(expires is null or expires > ?)", *clauses], [self._clock.now(), *values]
             if position is not None and by.order:
@@ -202,20 +206,27 @@ class EmbeddedTable:
         if type(write) is Put:
             row = self._row(write.key, write.attributes)
             if write.when is None:
-                self._store.execute(self._upsert, row)
+                self._store.defer(self._put, [row])
                 return write.attributes
+            self._store.apply()
             if write.when is self._model.absent and self._store.execute(self._insert, row):
                 return write.attributes
+        self._store.apply()
         with self._store.write() as db:
             return self._apply(db, write)
 
     def write_many(self, writes: Sequence[Put | Delete]) -> None:
+        if all(type(write) is Put and write.when is None for write in writes):
+            self._store.defer(self._put, [self._row(put.key, put.attributes) for put in writes if type(put) is Put])
+            return
+        self._store.apply()
         with self._store.atomic() as db:
             for write in writes:
                 self._apply(db, write)
 
     def transact(self, writes: Sequence[tuple[str, Write]]) -> None:
         reasons: list[str | None] = []
+        self._store.apply()
         with self._store.atomic() as db:
             for name, write in writes:
                 try:
@@ -281,6 +292,7 @@ class EmbeddedTable:
         """Deletes what the time to live ended; returns how many items."""
         if not self._ttl:
             return 0
+        self._store.apply()
         with self._store.write() as db:
             sql = f"delete from {self._table} where expires <= ?"
             return db.execute(sql, (self._clock.now(),)).rowcount

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from windlass.dispatch.context import logger
+from windlass.engines.embedded.baton import Baton
 
 __all__ = ["Job", "Workers"]
 
@@ -47,14 +48,15 @@ class Job(Protocol):
 
 
 class _Worker:
-    __slots__ = ("abandoned", "job", "wake")
+    __slots__ = ("abandoned", "asking", "job", "seen", "wake")
 
     def __init__(self) -> None:
         # A bare lock, taken already: releasing it wakes the worker, at a tenth of a Semaphore's cost.
         self.wake = threading.Lock()
         self.wake.acquire()
         self.job: Job | None = None
-        self.abandoned = False
+        self.seen: Job | None = None
+        self.abandoned = self.asking = False
 
 
 class _Pace:
@@ -80,11 +82,20 @@ class Workers:
     `longest_wait` seconds: no more are taken than are likely to begin within that time, by the pace of the last tenth
     of a second, and who has waited longer all the same is refused. `idle` is called by a thread
     that finds nothing more to do, before it rests, and every few milliseconds while jobs run: the moments to commit
-    and to answer."""
+    and to answer. A thread that runs alone takes the `baton` until the line is empty, or, with `polite`, until the job
+    is done and somebody else wants it."""
 
     def __init__(
-        self, *, limit: int = 64, backlog: int = 4096, longest_wait: float = 1.0, idle: Callable[[], None]
+        self,
+        *,
+        limit: int = 64,
+        backlog: int = 4096,
+        longest_wait: float = 1.0,
+        idle: Callable[[], None],
+        baton: Baton | None = None,
+        polite: bool = False,
     ) -> None:
+        self._baton, self._polite = baton or Baton(), polite
         self.limit, self._backlog, self._longest_wait, self._idle = limit, backlog, longest_wait, idle
         self._room = backlog
         self._jobs: deque[Job] = deque()
@@ -170,12 +181,14 @@ class Workers:
             threading.Thread(target=self._work, args=(worker,), name="windlass-worker", daemon=True).start()
 
     def _work(self, worker: _Worker) -> None:
-        jobs = self._jobs
+        jobs, baton = self._jobs, self._baton
+        self._ask(worker)
         while True:
             try:
                 job = jobs.popleft()
             except IndexError:
                 self._idle()
+                baton.give(worker)
                 with self._lock:
                     self._running.discard(worker)
                     if jobs:  # looked at after leaving, as `kick` looks whether somebody runs after a job was added
@@ -187,6 +200,7 @@ class Workers:
                 worker.wake.acquire()
                 if self._over:
                     return
+                self._ask(worker)
                 continue
             worker.job = job
             try:
@@ -210,6 +224,16 @@ class Workers:
             if given_up:
                 self._idle()
                 return
+            if self._polite and baton.wanted:
+                baton.give(worker)
+                self._ask(worker)
+
+    def _ask(self, worker: _Worker) -> None:
+        """Waits for the baton, unless others run beside this thread: then some of the jobs are slow."""
+        if len(self._running) == 1:
+            worker.asking = True
+            self._baton.take(worker)
+            worker.asking = False
 
     def _watch(self) -> None:
         pause = threading.Event()
@@ -225,7 +249,13 @@ class Workers:
             with self._lock:
                 self._watcher_wake.clear()
                 late = self._late(time.monotonic())
-                if self._jobs and stalls and (not busy or stalls % _BUSY_STALLS == 0):
+                asking = False
+                for worker in self._running:
+                    asking = asking or worker.asking
+                    if worker.job is not None and worker.job is worker.seen:
+                        self._baton.give(worker)  # its job is slow
+                    worker.seen = worker.job
+                if self._jobs and stalls and not asking and (not busy or stalls % _BUSY_STALLS == 0):
                     self._add_worker()
                 if self._jobs or self._running:
                     # Not before all rest: a handler may write at any moment, and a job may just be between the line

@@ -23,7 +23,7 @@ from windlass import System
 from windlass.engines.embedded.backup import backup, restore
 from windlass.engines.embedded.engine import EmbeddedEngine
 from windlass.engines.embedded.namespace import Namespace
-from windlass.engines.embedded.store import Store
+from windlass.engines.embedded.store import Insert, Store
 from windlass.errors import EngineUnavailable
 from windlass.ports.queue import Outgoing
 
@@ -303,19 +303,20 @@ def test_a_damaged_index_makes_one_sender_fail_and_not_who_writes_beside(home: P
         file.seek((page - 1) * PAGE)
         file.write(b"\xa5" * PAGE)
     store = Store(state)
-    sql = 'insert into "q.post.left" (id, body, visible, sent) values (?, ?, ?, ?)'
+    head = 'insert into "q.post.left" (id, body, visible, sent) values'
+    sql, insert = f"{head} (?, ?, ?, ?)", Insert(head, 4)
     damaged = 'select visible from "q.post.left" indexed by "q.post.left.visible" where dead = 0 and visible > 0'
     told: list[EngineUnavailable | None] = []
     # The first who meets it takes the transaction with it: SQLite commits none in which that happened.
     store.execute("insert into beside values (1)")
     store.after_commit(told.append)
-    store.defer(sql, [("a", b"", 0.0, 0.0)])
+    store.defer(insert, [("a", b"", 0.0, 0.0)])
     with pytest.raises(EngineUnavailable, match="the state is damaged"):
         store.flush()
     assert [type(error) for error in told] == [EngineUnavailable]
     # From then on, everybody stands alone.
     meets: list[Callable[[], object]] = [
-        lambda: store.defer(sql, [("a", b"", 0.0, 0.0)]),
+        lambda: store.defer(insert, [("a", b"", 0.0, 0.0)]),
         lambda: store.execute(sql, ("a", b"", 0.0, 0.0)),
         lambda: store.read(damaged),
         lambda: store.read_one(damaged),

@@ -1,6 +1,7 @@
 """Secrets on the embedded engine: encrypted, fresh, made once, and masked in logs."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -48,14 +49,18 @@ def test_a_value_outlives_the_process(tmp_path: Path) -> None:
     first.close()
 
 
-def test_what_another_process_sets_counts_at_once(tmp_path: Path) -> None:
-    engine, command_line = Namespace(tmp_path), Namespace(tmp_path)
+def test_what_another_process_sets_counts_within_a_second(tmp_path: Path) -> None:
+    clock = ManualClock()
+    engine, command_line = Namespace(tmp_path, clock=clock), Namespace(tmp_path)
     read = EmbeddedSecret(declared(), engine)
     engine.store.flush()
     written = EmbeddedSecret(declared(), command_line)
     for value in ("first", "second"):
         written.write(value)
+        clock.advance(timedelta(seconds=1))
         assert read.read() == value
+    read.write("third")
+    assert read.read() == "third", "what this process sets counts at once"
     engine.close()
     command_line.close()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from windlass.engines.embedded.store import Store
+from windlass.engines.embedded.store import Insert, Store
 from windlass.engines.embedded.turn import Turn
 from windlass.errors import EngineUnavailable
 
@@ -56,6 +56,7 @@ def test_stores_of_one_state_write_by_turns_and_lose_nothing(tmp_path: Path) -> 
             with store.atomic() as db:
                 db.execute("update counted set n = n + 1")
             store.give_way()
+        store.flush()
 
     threads = [threading.Thread(target=count, args=(store,)) for store in stores]
     for thread in threads:
@@ -74,7 +75,7 @@ def test_what_is_deferred_holds_nobody_up_until_it_is_committed(tmp_path: Path) 
         db.execute("create table noted (text text not null)")
     first.flush()
     told: list[object] = []
-    first.defer("insert into noted values (?)", [("a",), ("b",)])
+    first.defer(Insert("insert into noted values", 1), [("a",), ("b",)])
     first.after_commit(told.append)
     assert first.dirty
     assert told == []
@@ -91,12 +92,12 @@ def test_what_is_deferred_can_be_read_after_apply_and_is_gone_with_a_lost_transa
     store = Store(tmp_path / "state.sqlite")
     store.execute("create table noted (text text not null unique)")
     store.flush()
-    store.defer("insert into noted values (?)", [("a",)])
+    store.defer(Insert("insert into noted values", 1), [("a",)])
     store.apply()
     assert store.read("select text from noted") == [("a",)]
     store.flush()
     told: list[object] = []
-    store.defer("insert into noted values (?)", [("b",), ("a",)])  # the second breaks the rule of the table
+    store.defer(Insert("insert into noted values", 1), [("b",), ("a",)])  # the second breaks the rule of the table
     store.after_commit(told.append)
     lost = store.mark()
     with pytest.raises(EngineUnavailable) as raised:

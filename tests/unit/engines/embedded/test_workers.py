@@ -158,7 +158,11 @@ def test_no_more_are_taken_than_can_begin_in_time(idle: Idle) -> None:
     release = threading.Event()
     workers = Workers(limit=1, longest_wait=0.5, backlog=1000, idle=idle)
     workers.start()
-    taken = [Task(lambda: None if release.wait(0.05) else None) for _ in range(1000)]
+
+    def work() -> None:
+        release.wait(0.05)
+
+    taken = [Task(work) for _ in range(1000)]
     for task in taken:
         assert workers.submit(task), "the pace is not known yet"
     assert taken[5].ran.wait(PATIENCE), "five in a quarter of a second: the pace is known"
