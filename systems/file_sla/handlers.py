@@ -22,6 +22,7 @@ from windlass import (
     TransactionConflict,
     between,
     make_cursor,
+    metric,
     new_id,
     now,
     read_cursor,
@@ -113,6 +114,7 @@ def store(body: Report, caller: Caller, key: Annotated[str | None, Header("idemp
         breaches.append(_breach(folder, error_id, moment, f"body.sla_error[{position}]"))
     for breach in breaches:
         _store(breach)
+    metric("breaches", len(breaches))
     return Stored([breach.ErrorId for breach in breaches])
 
 

@@ -81,3 +81,12 @@ api = file_sla.api(
 )
 
 KEPT_ANSWERS = timedelta(hours=24)
+
+file_sla.alarm(
+    "breaches",
+    metric="breaches",
+    statistic="sum",
+    above=0,
+    period=timedelta(minutes=5),
+    description="Files lie longer in their folders than they may: whoever moves them stands still or is slow.",
+)

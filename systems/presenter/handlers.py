@@ -15,6 +15,7 @@ from windlass import (
     InvalidItem,
     Meta,
     Reply,
+    metric,
     new_id,
     now,
 )
@@ -54,11 +55,14 @@ def take(body: NewInformation, caller: Caller) -> None:
 @data.consumer(uses=[information.put], batch=100)
 def persist(batch: Batch[Information]) -> None:
     """Store what was queued. What cannot be stored fails by itself; storing a message twice changes nothing."""
+    stored = now()
     for message in batch:
         try:
             information.put(message.body)
         except InvalidItem as error:
             batch.fail(message, str(error))
+            continue
+        metric("seconds_until_stored", max(0.0, (stored - message.sent_at).total_seconds()))
 
 
 @api.get("/data", roles=["data.read"], uses=[information.query])

@@ -58,3 +58,30 @@ api = presenter.api(
 )
 
 page = presenter.site("page", folder="site")
+
+presenter.alarm(
+    "data_age",
+    of=data,
+    metric="age",
+    above=timedelta(minutes=2),
+    description="What was posted is not being stored: the persister stands still, or cannot keep up.",
+)
+presenter.alarm(
+    "slow_to_store",
+    metric="seconds_until_stored",
+    statistic="p99",
+    above=timedelta(seconds=30),
+    periods=5,
+    datapoints=3,
+    description="Those who post wait long to read it.",
+)
+presenter.alarm(
+    "refused",
+    of=api,
+    metric="client_errors",
+    statistic="average",
+    above=0.5,
+    periods=5,
+    datapoints=3,
+    description="Most requests are refused: an issuer has changed its keys, a client is broken, or somebody guesses.",
+)

@@ -13,7 +13,7 @@ from windlass.cli.listing import harmless
 from windlass.cli.log_lines import json_line, text_line
 from windlass.cli.recorded import follow_option, nothing_recorded, repeat, since_option, started, system_option
 from windlass.engines.embedded.log_entries import LogEntry
-from windlass.engines.embedded.recorder import log_reader
+from windlass.engines.embedded.recorder import log_reader, telemetry_folder
 
 __all__ = ["logs"]
 
@@ -77,7 +77,7 @@ def logs(
             and (text is None or text in entry.message.casefold())
         )
 
-    if reader.empty and not follow:
+    if reader.empty and not follow and not telemetry_folder(path).is_dir():  # else all was quiet
         raise nothing_recorded(path, "logs")
     news = reader.follow()
     found = reader.newest(limit, since or 0.0, wanted, *([trace.lower()] if trace and trace.isalnum() else []))
