@@ -180,7 +180,9 @@ def fetch(url: str, seconds: float = FETCH_SECONDS) -> bytes:
     except urllib.error.HTTPError as error:
         error.close()
         raise FetchFailed(f"the answer was {error.code}") from None
-    except (OSError, HTTPException, ValueError) as error:
+    except (HTTPException, ValueError) as error:  # their texts quote the address, which is a secret
+        raise FetchFailed(type(error).__name__) from None
+    except OSError as error:
         raise FetchFailed(f"{type(error).__name__}: {error}") from None
 
 

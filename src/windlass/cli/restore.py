@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from windlass.cli.home import home_options
+from windlass.cli.listing import harmless
 from windlass.engines.embedded.backup import restore as restore_backup
 from windlass.engines.embedded.namespace import folder
 
@@ -31,6 +32,6 @@ def restore(file: Path, force: bool, home: Path, namespace: str) -> None:
     only files that you have kept: one that somebody else has made brings users and keys of their own.
     """
     manifest, aside = restore_backup(home, namespace, file, force=force)
-    click.echo(f"The state of {manifest.time} is in {folder(home, namespace)}.")
+    click.echo(f"The state of {harmless(manifest.time)} is in {folder(home, namespace)}.")
     if aside is not None:
         click.echo(f"What was there is in {aside}.")

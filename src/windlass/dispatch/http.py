@@ -18,9 +18,11 @@ from windlass.dispatch.telemetry import told
 from windlass.errors import (
     BadRequest,
     Conflict,
+    EngineUnavailable,
     Forbidden,
     HandlerTimeout,
     PayloadTooLarge,
+    ServiceUnavailable,
     TooManyRequests,
     Unauthorized,
     Unprocessable,
@@ -70,6 +72,7 @@ class HttpDispatch:
     def __init__(self, context: Context, *, admit: Admit, idempotency: IdempotencyPort) -> None:
         self._context, self._admit, self._idempotency = context, admit, idempotency
         self._authorizers = context.system.authorizers
+        self._said_at: dict[str, float] = {}
         self._router: Router[Target] = Router(
             (route.method, route.path, Target(route)) for api in context.system.of(Api) for route in api.routes
         )
@@ -105,7 +108,9 @@ class HttpDispatch:
             if span.outcome == "ok":
                 told(span, error)
             problem = as_problem(error)
-            if problem.status >= 500:
+            if isinstance(error, EngineUnavailable | ServiceUnavailable):
+                self._unavailable(error, span)
+            elif problem.status >= 500:
                 level = "timed out" if isinstance(error, HandlerTimeout) else "failed"
                 logger.error(
                     "%s %s",
@@ -115,6 +120,14 @@ class HttpDispatch:
                     extra={"trace_id": span.trace, "system": span.system, "handler": span.handler or "-"},
                 )
             return problem_response(problem, span.trace)
+
+    def _unavailable(self, error: EngineUnavailable | ServiceUnavailable, span: Span) -> None:
+        """Says that a handler, or what it rests on, could not serve: at most once a second, however many ask."""
+        now = time.monotonic()
+        if now - self._said_at.get(span.name, -1.0) >= 1.0:
+            self._said_at[span.name] = now
+            extra = {"trace_id": span.trace, "system": span.system, "handler": span.handler or "-"}
+            logger.error("%s was answered with 503: %s", span.name, error, extra=extra)
 
     def _serve(
         self, target: Target, values: Mapping[str, str], request: Request, span: Span, deadline: float | None

@@ -14,7 +14,7 @@ from windlass.ports.clock import Clock
 __all__ = ["BOUNDS", "Deltas", "Distribution", "Metrics", "Series", "minute_of", "series"]
 
 Series = tuple[str, tuple[tuple[str, str], ...]]
-# Each bound is a tenth above the one before, so a percentile is off by a twentieth at the most.
+# Each bound is a tenth above the one before, so a percentile is off by a twentieth, or a tenth at the ends.
 _RATIO = 1.1
 BOUNDS: Sequence[float] = [1e-6 * _RATIO**power for power in range(363)]
 _bucket = partial(bisect_left, BOUNDS)
@@ -79,7 +79,8 @@ class Distribution:
         return self.total / self.count if self.count else 0.0
 
     def percentile(self, rank: float) -> float:
-        """The value below which `rank` percent (0 to 100) lie, to within a twentieth; 0 of nothing."""
+        """The value below which `rank` percent (0 to 100) lie, to within a twentieth, or a tenth near the least and the
+        greatest; 0 of nothing."""
         if not self.count:
             return 0.0
         if rank <= 0:
@@ -92,8 +93,12 @@ class Distribution:
             seen += self.buckets[number]
             if seen >= wanted:
                 break
-        middle = BOUNDS[number] / _RATIO**0.5 if number < len(BOUNDS) else self.greatest
-        return min(max(middle, self.least), self.greatest)
+        # What is known of the ends is better than the middle of their buckets: of counts, they are what there is.
+        if number == _bucket(self.least):
+            return self.least
+        if number == _bucket(self.greatest):
+            return self.greatest
+        return float(BOUNDS[number] / _RATIO**0.5)
 
 
 Deltas = dict[tuple[int, Series], Distribution]
@@ -178,8 +183,8 @@ class Metrics:
         return sum(distribution.total for distribution in self._found(name, labels))
 
     def percentile(self, name: str, rank: float, **labels: str) -> float | None:
-        """The `rank`th percentile (0 to 100) of the values of `name` with these labels, to within a twentieth; None
-        when there are none."""
+        """The `rank`th percentile (0 to 100) of the values of `name` with these labels, as `Distribution.percentile`
+        knows it; None when there are none."""
         together = Distribution()
         for distribution in self._found(name, labels):
             together.merge(distribution)

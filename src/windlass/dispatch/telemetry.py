@@ -44,6 +44,7 @@ BUILT_IN = frozenset(
         "throttles",
     }
 )
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _MOST_SPANS = 200_000
 _MOST_TOLD = 300
 
@@ -82,7 +83,8 @@ class Telemetry:
         Its system and route are to be filled in when they are known."""
         header = headers.get("traceparent")
         cause = origin_of(header) if header is not None else None
-        return self.begin("request", method, "", cause or (Origin(trace, "") if trace else None), handler="-")
+        name = method if method in _METHODS else "OTHER"  # it is whatever a stranger sends
+        return self.begin("request", name, "", cause or (Origin(trace, "") if trace else None), handler="-")
 
     def end(self, span: Span) -> None:
         """The span has ended; to be called once."""

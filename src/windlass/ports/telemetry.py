@@ -15,7 +15,7 @@ __all__ = ["Origin", "Outcome", "Span", "SpanKind", "new_span_id", "new_trace_id
 SpanKind = Literal["request", "authorizer", "delivery", "tick", "call"]
 Outcome = Literal["ok", "refused", "error"]
 
-_HEADER = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?\Z")
+_HEADER = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-.*)?\Z")
 
 
 class Span(msgspec.Struct, gc=False, omit_defaults=True, kw_only=True):
@@ -86,7 +86,14 @@ def new_trace_id() -> str:
 def origin_of(header: str) -> Origin | None:
     """What a `traceparent` header says (https://www.w3.org/TR/trace-context/), None where it says nothing valid."""
     match = _HEADER.match(header.strip())
-    if match is None or match[1] == "ff" or match[2] == "0" * 32 or match[3] == "0" * 16:
+    # Only versions to come may have more behind the flags.
+    if (
+        match is None
+        or match[1] == "ff"
+        or (match[1] == "00" and match[4] is not None)
+        or match[2] == "0" * 32
+        or match[3] == "0" * 16
+    ):
         return None
     return Origin(match[2], match[3])
 

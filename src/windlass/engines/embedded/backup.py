@@ -50,6 +50,8 @@ def backup(home: Path, name: str, file: Path, *, force: bool = False, clock: Clo
     path = folder(home, name)
     if not (path / STATE).is_file():
         raise HomeError(f"there is no state in {path}\n  fix: say where the state is, with --home and --namespace")
+    if file.is_symlink() or (file.exists() and not file.is_file()):
+        raise HomeError(f"{file} is not a regular file\n  fix: give the name of a file that may be made or replaced")
     if not force and file.exists():
         raise _exists(file)
     with _named_by("written", file), _workshop(file) as workshop:

@@ -74,7 +74,11 @@ class Gateway:
             self._refuse(scope, proto, as_problem(error), span)
             return
         if isinstance(job, Response):
-            self._answer(proto, job, span.trace)
+            # Health and metrics are asked for all the time, and nothing comes of them.
+            kept = span.system in self._engine.systems
+            self._answer(proto, job, span.trace if kept else "")
+            if kept:
+                self._end(span, job)
             return
         if not self.workers.enqueue(job):
             busy = ServiceUnavailable("too many requests wait already; come again", retry_after=1)
@@ -108,8 +112,9 @@ class Gateway:
         response.headers += self._early_cors(scope)
         self._answer(proto, response, span.trace)
         span.system = span.system or scope.path.split("/", 2)[1]
-        if span.system in self._engine.systems:
-            self._end(span, response)
+        if span.system not in self._engine.systems:
+            span.system = "-"
+        self._end(span, response)
 
     def _end(self, span: Span, response: Response) -> None:
         span.status = response.status
@@ -128,19 +133,24 @@ class Gateway:
         if system is None or own:
             page = own_page(self._engine, self.ready, scope.method, path)
             if page is not None:
+                if system is not None:
+                    span.system, span.name = name, f"{span.name} page"
                 return page
         if system is None:
             raise NotFound("there is no system at this path; GET / lists them")
         method: str = scope.method
         inner = "/" + below
         if method == "OPTIONS" and "access-control-request-method" in headers:
+            span.system, span.name = name, "preflight"
             return self._preflight(system, inner, headers)
         try:
             match = system.http.match(method, inner)
         except NotFound:
             page = await asyncio.to_thread(site_answer, system.model, system.ports, method, inner, headers)
+            span.system = name
             if page is None:
                 raise
+            span.name = f"{span.name} site"
             return page
         route = match[0].route
         span.system, span.name, span.resource, span.handler = name, match[0].name, route.api.name, route.handler.name
@@ -208,7 +218,9 @@ class Gateway:
         return next((headers for api in system.model.of(Api) if (headers := cors_headers(api, origin))), [])
 
     def _answer(self, proto: Any, response: Response, trace_id: str) -> None:
-        headers = [*response.headers, *_SAFE, ("x-trace-id", trace_id)]
+        headers = [*response.headers, *_SAFE]
+        if trace_id:
+            headers.append(("x-trace-id", trace_id))
         try:
             if response.body:
                 proto.response_bytes(response.status, headers, response.body)
