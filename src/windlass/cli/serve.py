@@ -40,6 +40,7 @@ __all__ = [
     "changes",
     "hold",
     "ready_document",
+    "say_credentials",
     "say_ready",
     "serve_in_place",
     "serve_one",
@@ -126,10 +127,7 @@ def serve_one(settings: Settings) -> None:
 def serve_in_place(settings: Settings, place: Place) -> None:
     """Serves in the place that a supervisor has given this process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the supervisor sees to the order
-    listening = socket.socket(fileno=place.socket)
-    base = address(settings, listening)
-    if place.role == "consumers":
-        listening.close()
+    base = place.base
     systems = _systems(settings.found)
     lock = Lock.inherited(settings.folder / "lock", place.lock)
     engine = _engine(settings, systems, base, lock, place)
@@ -139,15 +137,15 @@ def serve_in_place(settings: Settings, place: Place) -> None:
         engine.succeed()
     elif place.role == "consumers":
         users = engine.prepare()
-    document = msgspec.json.encode(ready_document(settings, base, systems, users)).decode()
+    document = msgspec.json.encode(ready_document(settings, base, systems, users))
     if place.role == "consumers":
-        over = threading.Event()
-        signal.signal(signal.SIGTERM, lambda *_: over.set())
-        place.outlive(over.set)
+        told, tell = os.pipe()  # a signal handler must take no lock, as an Event does
+        signal.signal(signal.SIGTERM, lambda *_: os.write(tell, b"\0"))
+        place.outlive(lambda: os.write(tell, b"\0"))
         place.listen(engine.wake)
         engine.start()
-        click.echo(document)
-        over.wait()
+        place.say_ready(document)
+        os.read(told, 1)
         _ended(engine)
         return
 
@@ -157,8 +155,8 @@ def serve_in_place(settings: Settings, place: Place) -> None:
 
     serve(
         Gateway(engine),
-        listening,
-        ready=lambda: click.echo(document),
+        socket.socket(fileno=place.socket),
+        ready=lambda: place.say_ready(document),
         started=started,
         ended=lambda: _ended(engine),
         tls=settings.tls,
@@ -271,11 +269,19 @@ def say_ready(settings: Settings, ready: Mapping[str, Any]) -> None:
         click.echo(f"  {title:<20} {base}/{name}")
         click.echo(f"  {'':<20} {base}/{name}/_docs/  to read and try it")
     if ready["credentials"]:
-        click.echo("\nMade at this first start, shown only now:")
-        for made in ready["credentials"]:
-            name, password = made["username"], made["password"]
-            click.echo(f"  {made['system']} {made['pool']}: user name {name}  password {password}")
+        say_credentials(ready["credentials"], as_json=False)
     click.echo("\nCtrl-C stops it.")
+
+
+def say_credentials(credentials: Sequence[Mapping[str, str]], *, as_json: bool) -> None:
+    """Tells the credentials that were made."""
+    if as_json:
+        click.echo(msgspec.json.encode({"credentials": credentials}))
+        return
+    click.echo("\nMade at this first start, shown only now:")
+    for made in credentials:
+        name, password = made["username"], made["password"]
+        click.echo(f"  {made['system']} {made['pool']}: user name {name}  password {password}")
 
 
 def changes(found: Sequence[Path]) -> Iterator[object]:

@@ -10,7 +10,7 @@ from types import FrameType
 import click
 
 from windlass.cli.log_lines import show_logs
-from windlass.cli.serve import DRAIN_SECONDS, Settings, address, hold, say_ready, watch_code
+from windlass.cli.serve import DRAIN_SECONDS, Settings, address, hold, say_credentials, say_ready, watch_code
 from windlass.engines.embedded.redact import Redactor
 from windlass.engines.embedded.server import listen, listen_together
 from windlass.engines.embedded.supervisor import Supervisor
@@ -32,7 +32,7 @@ def supervise(settings: Settings) -> None:
     lock = hold(settings, base)
     show_logs(Redactor(), as_json=settings.as_json)
     command = [sys.executable, "-m", "windlass", *sys.argv[1:]]
-    supervisor = Supervisor(command, listening, lock, reopen)
+    supervisor = Supervisor(command, base, listening, lock, reopen)
     asked = _Asked(supervisor)
     try:
         ready = supervisor.start()
@@ -41,7 +41,7 @@ def supervise(settings: Settings) -> None:
             return
         raise
     if settings.reload:
-        watch_code(settings.found, supervisor.replace_all, once=False)
+        watch_code(settings.found, lambda: _exchange(supervisor, settings), once=False)
     say_ready(settings, {**ready, "pid": os.getpid(), "processes": supervisor.processes})
     supervisor.wait()
     if not supervisor.stop(DRAIN_SECONDS + _GRACE_SECONDS):
@@ -51,6 +51,13 @@ def supervise(settings: Settings) -> None:
         raise click.exceptions.Exit(1)
     if not settings.as_json:
         click.echo("stopped")
+
+
+def _exchange(supervisor: Supervisor, settings: Settings) -> None:
+    supervisor.replace_all()
+    made = supervisor.said.get("credentials", [])
+    if made and not supervisor.asked:
+        say_credentials(made, as_json=settings.as_json)
 
 
 class _Asked:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -160,7 +162,7 @@ def alive(process: int) -> bool:
         return False
 
 
-def test_new_code_is_taken_in_turns_and_nobody_is_refused(tmp_path: Path) -> None:
+def test_new_code_is_taken_by_all_and_nobody_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "crew"
     folder.mkdir()
     (folder / "system.py").write_text(SYSTEM)
@@ -187,6 +189,61 @@ def test_new_code_is_taken_in_turns_and_nobody_is_refused(tmp_path: Path) -> Non
         assert [answer.status_code for answer in answers] == [200] * 8, "what was being answered was answered"
         assert {answer.json() for answer in answers} <= before
         pool.shutdown()
+
+
+def test_what_new_code_declares_is_prepared_and_indexes_hold_everything(tmp_path: Path) -> None:
+    folder = tmp_path / "crew"
+    folder.mkdir()
+    (folder / "system.py").write_text(SYSTEM)
+    with Up(folder, home=tmp_path / "home", options=("--workers", "2")) as up:
+        up.http.post("/crowd/notes", json={"id": "a", "text": "old"})
+        until(lambda: get(up, "/notes/a").json()["text"] != "not yet")
+        added = SYSTEM.replace('key="id")\njobs', 'key="id", indexes={"by_text": Index("text")})\njobs')
+        added = added.replace("import System, Throttle", "import Index, System, Throttle") + (
+            'key = crowd.secret("key", generate=32)\n\n\n'
+            '@api.get("/texts", uses=[key.read, notes.index("by_text").query])\n'
+            "def texts(text: str) -> list[Note]:\n    assert key.read()\n"
+            '    return notes.index("by_text").query(text).items\n'
+        )
+        text = get(up, "/notes/a").json()["text"]
+        (folder / "system.py").write_text(added)
+
+        def found() -> bool:
+            try:
+                answer = httpx.get(f"{up.url}/crowd/texts", params={"text": text}, timeout=PATIENCE)
+            except httpx.RemoteProtocolError:
+                return False
+            return answer.status_code == 200 and answer.json() == [{"id": "a", "text": text}]
+
+        assert until(found)
+
+
+def test_a_gateway_that_dies_again_and_again_takes_nobody_with_it(code: Path, tmp_path: Path) -> None:
+    with Up(code, home=tmp_path / "home", options=("--workers", "2", "--no-reload")) as up:
+        for _ in range(3):
+            before = gateways(up)
+            os.kill(min(before), signal.SIGKILL)
+            until(lambda known=before: gateways(up) - known)
+        handling = consumers(up)
+        os.kill(handling, signal.SIGKILL)
+        assert consumers(up) != handling
+
+
+def test_what_systems_print_holds_nobody_up(tmp_path: Path) -> None:
+    folder = tmp_path / "crew"
+    folder.mkdir()
+    loud = SYSTEM.replace("    return os.getpid()\n", "    print('x' * 20_000)\n    return os.getpid()\n", 1)
+    (folder / "system.py").write_text("print('hello')\n" + loud)
+    command = [sys.executable, "-m", "windlass", "up", str(folder), "--home", str(tmp_path / "home"), "--port", "0"]
+    with (tmp_path / "out").open("wb") as out:
+        process = subprocess.Popen([*command, "--workers", "2", "--json", "--no-reload"], stdout=out, stderr=out)
+    try:
+        ready = until(lambda: re.search(r'"url":"([^"]+)"', (tmp_path / "out").read_text()))
+        statuses = [httpx.get(f"{ready[1]}/crowd/pid", timeout=PATIENCE).status_code for _ in range(30)]
+        assert statuses == [200] * 30
+    finally:
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
 
 
 def test_ctrl_c_stops_all(code: Path, tmp_path: Path) -> None:

@@ -88,16 +88,18 @@ class EmbeddedQueue:
             for new, sent in zip(ids, messages, strict=True)
         ]
         if self.model.fifo:
-            rows = self._fresh(messages, ids, rows, now)
-        self._store.defer(self._insert, rows)
+            self._send_fresh(messages, ids, rows, now)
+        else:
+            self._store.defer(self._insert, rows)
         self._metrics.count(self._sent, len(rows))
         self._store.after_commit(self._committed)
         return ids
 
-    def _fresh(
+    def _send_fresh(
         self, messages: Sequence[Outgoing], ids: list[str], rows: list[tuple[Any, ...]], now: float
-    ) -> list[tuple[Any, ...]]:
-        """The rows of those messages that are no duplicates; a duplicate's id becomes that of the first."""
+    ) -> None:
+        """Stores those messages that are no duplicates; a duplicate's id becomes that of the first. A message and the
+        note that it was sent stand or fall together."""
         fresh = []
         with self._store.atomic() as db:
             for number, message in enumerate(messages):
@@ -113,7 +115,7 @@ class EmbeddedQueue:
                         (message.dedupe, ids[number], now + _DEDUPE_SECONDS),
                     )
                 fresh.append(rows[number])
-        return fresh
+            self._insert.execute(db, fresh)
 
     def _committed(self, error: EngineUnavailable | None) -> None:
         if error is None:
@@ -320,21 +322,21 @@ class QueueSource:
         self._consumer = queue.model.consumers[0]
         self.concurrency = self._consumer.concurrency
         self._lock = threading.Lock()
-        self._active = 0
+        self._active: set[QueueWork] = set()
 
     def due_at(self) -> float | None:
         window = self._consumer.window
         return self.queue.due_at(self._consumer.batch, max(window, _GATHER_SECONDS) if self._active else window)
 
-    def began(self) -> None:
+    def began(self, work: QueueWork) -> None:
         """A batch is on its way to the handler."""
         with self._lock:
-            self._active += 1
+            self._active.add(work)
 
-    def ended(self) -> None:
-        """It is done, or given up."""
+    def ended(self, work: QueueWork) -> None:
+        """It is done, or given up, or both."""
         with self._lock:
-            self._active -= 1
+            self._active.discard(work)
 
     def claim(self, now: float, room: int) -> list[QueueWork]:
         works: list[QueueWork] = []
@@ -355,14 +357,13 @@ class QueueWork:
         self._source, self._messages = source, messages
         self.timeout = timeout
         self._expired = False
-        source.began()
 
     def run(self) -> None:
+        self._source.began(self)
         try:
             self._run()
         finally:
-            if not self._expired:
-                self._source.ended()
+            self._source.ended(self)
 
     def _run(self) -> None:
         messages, chaos = list(self._messages), self._source.chaos
@@ -384,4 +385,4 @@ class QueueWork:
 
     def expire(self) -> None:
         self._expired = True
-        self._source.ended()
+        self._source.ended(self)

@@ -31,11 +31,15 @@ class SharedThrottles:
         self._turn = Turn(path)
         size = _BUCKET.size * _BUCKETS
         file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self._turn.take()  # of two that start together, one makes the table
         try:
             if os.fstat(file).st_size != size:
-                os.ftruncate(file, size)
+                # Written, not only sized: a page that a full disk has no room for would end the process.
+                os.ftruncate(file, 0)
+                os.pwrite(file, bytes(size), 0)
             self._table = mmap.mmap(file, size)
         finally:
+            self._turn.give()
             os.close(file)
 
     def admit(self, route: Route, caller_id: str | None) -> float:

@@ -164,6 +164,8 @@ class Store:
         """Like `write`, but what the block executed is undone when it raises."""
         with self._lock:
             self._keep_apart()
+            if self._savepoint_depth == 0:
+                self.apply()  # or what others have deferred could be undone with the block
             self._check_nothing_lost(since)
             try:
                 self._begin()
@@ -204,12 +206,17 @@ class Store:
             with self._lock:
                 try:
                     self._execute_deferred()
-                except (sqlite3.Error, ValueError, OverflowError) as cause:
+                except (sqlite3.Error, ValueError, OverflowError) as fault:
+                    cause = _as_database_error(fault)
                     # Some of the rows may be in: all or none of the transaction stands.
                     if self._db.in_transaction:
                         self._db.execute("rollback")
-                    self._open = True
-                    raise self._fault(_as_database_error(cause)) from cause
+                    self._damaged = self._damaged or self._faults.is_damage(cause)
+                    self._losses += 1
+                    error = EngineUnavailable(self._faults.told(cause, "written"))
+                    for call in self._ended():
+                        call(error)
+                    raise error from fault
 
     def _execute_deferred(self) -> None:
         if self._deferred:

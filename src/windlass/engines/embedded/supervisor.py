@@ -32,125 +32,159 @@ _LONGEST_PAUSE = 30.0
 
 
 class _Watched(threading.Thread):
-    """The process in one place, and its successors. `dead` is set when it is not to be started again."""
+    """The process in one place, and its successors. `ready` is set while it is, `gone` while there is none, and `dead`
+    when none is to come."""
 
     def __init__(
-        self, command: Sequence[str], place: Place, listening: socket.socket, reopen: Callable[[], socket.socket] | None
+        self,
+        command: Sequence[str],
+        place: Place,
+        listening: socket.socket | None,
+        reopen: Callable[[], socket.socket] | None,
     ) -> None:
         super().__init__(name=f"windlass-{place.name}", daemon=True)
         self._command, self.place, self._listening, self._reopen = command, place, listening, reopen
-        self.ready, self.dead = threading.Event(), threading.Event()
+        self.ready, self.gone, self.dead = threading.Event(), threading.Event(), threading.Event()
+        self.gone.set()
         self.said: dict[str, Any] = {}
         self.process: subprocess.Popen[bytes] | None = None
-        self._stopping = threading.Event()
-        self._again = False
-        self._poke = threading.Event()
+        self._stopping, self._go = threading.Event(), threading.Event()
+        self._go.set()
+        self._first = place.first
         self._lock = threading.Lock()
 
     def run(self) -> None:
-        pause, deaths = 0.0, 0
-        while not self._stopping.is_set():
-            if pause and self._reopen is not None:
-                self._listening.close()
-            self._poke.wait(pause)
-            self._poke.clear()
-            began = time.monotonic()
-            process = self._begin()
-            if process is None:
-                break
-            code = process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
-            never = not self.ready.is_set()
-            with self._lock:
-                again, self._again = self._again, False
-            self.ready.clear()
+        try:
+            self._watch()
+        except Exception:
+            logger.exception("%s is watched no longer", self.place.name)
+        finally:
+            self.gone.set()
+            self.dead.set()
+
+    def _watch(self) -> None:
+        deaths = 0
+        while True:
+            self._go.wait()
+            if deaths > 1:
+                self._rest(min(_LONGEST_PAUSE, 2.0 ** (deaths - 2)))
             if self._stopping.is_set():
-                break
-            if again:
-                pause = 0.0
+                return
+            began = time.monotonic()
+            try:
+                process = self._begin()
+            except (OSError, HomeError) as error:
+                logger.error("%s cannot be started now: %s", self.place.name, error)
+                deaths = max(deaths, 1) + 1
                 continue
-            if never and not self.said:
-                break  # it cannot be started, and has said why
-            soon = time.monotonic() - began <= _SOON
-            deaths = deaths + 1 if soon else 0
-            pause = min(_LONGEST_PAUSE, 2.0 ** (deaths - 2)) if deaths > 1 else 0.0
+            if process is None:
+                continue
+            code = process.wait()
+            was_ready = self.ready.is_set()
+            self.ready.clear()
+            self.gone.set()
+            if self._stopping.is_set():
+                return
+            if not self._go.is_set():
+                deaths = 0
+                continue
+            if not was_ready and not self.said:
+                return  # it cannot be started, and has said why
+            deaths = deaths + 1 if time.monotonic() - began <= _SOON else 1
             told = f"by signal {-code}" if code < 0 else f"with code {code}"
             logger.error("%s (process %d) ended %s; starting it again", self.place.name, process.pid, told)
-        self.dead.set()
+
+    def _rest(self, seconds: float) -> None:
+        """Waits before another try; where the socket is the process's own, what comes goes to the others meanwhile."""
+        if self._reopen is not None and self._listening is not None:
+            self._listening.close()
+        self._stopping.wait(seconds)
 
     def _begin(self) -> subprocess.Popen[bytes] | None:
-        with self._lock:
-            if self._stopping.is_set():
-                return None
-            if self._listening.fileno() < 0 and self._reopen is not None:
-                self._listening = self._reopen()
-            first = self.place.first and not self.said
-            place = msgspec.structs.replace(self.place, first=first, socket=self._listening.fileno())
-            self.process = subprocess.Popen(
-                self._command, stdout=subprocess.PIPE, env=place.environment(), pass_fds=place.files
-            )
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
+        if self._listening is not None and self._listening.fileno() < 0 and self._reopen is not None:
+            self._listening = self._reopen()
+        number = -1 if self._listening is None else self._listening.fileno()
+        ready, say = os.pipe()
+        place = msgspec.structs.replace(self.place, first=self._first, socket=number, ready=say)
+        try:
+            with self._lock:
+                if self._stopping.is_set() or not self._go.is_set():
+                    return None
+                self.gone.clear()
+                self.process = subprocess.Popen(self._command, env=place.environment(), pass_fds=place.files)
+            os.close(say)
+            say = -1
+            with os.fdopen(os.dup(ready), "rb") as said:
+                line = said.readline()  # the end of the process ends it, too
+        except OSError:
+            self.gone.set()
+            raise
+        finally:
+            os.close(ready)
+            if say >= 0:
+                os.close(say)
         if line:
             self.said = msgspec.json.decode(line)
+            self._first = False
             self.ready.set()
         return self.process
 
     def signal(self, number: int) -> None:
         """Sends a signal to the process that is there now, if one is."""
-        with self._lock:
-            self._signal(number)
+        process = self.process
+        if process is not None and process.poll() is None:
+            process.send_signal(number)
 
-    def _signal(self, number: int) -> bool:
-        running = self.process is not None and self.process.poll() is None
-        if running and self.process is not None:
-            self.process.send_signal(number)
-        return running
-
-    def replace(self) -> None:
-        """Has the process end when its requests are done, and another take its place."""
+    def hold(self) -> None:
+        """Has the process end when its requests are done, and none take its place before `go_on`."""
         with self._lock:
-            self._again = self._signal(signal.SIGTERM)
-        self._poke.set()
+            self._go.clear()
+        self.signal(signal.SIGTERM)
+
+    def go_on(self, *, first: bool) -> None:
+        """Lets a process take the place again; with `first`, it prepares the state."""
+        self._first = first
+        self._go.set()
 
     def stop(self) -> None:
         """Has the process end when its requests are done, and none take its place."""
         with self._lock:
             self._stopping.set()
-            self._signal(signal.SIGTERM)
-        self._poke.set()
+            self._go.set()
+        self.signal(signal.SIGTERM)
 
 
 class Supervisor:
-    """`command` starts a process that looks for its `Place`; for each of the sockets `listening` there is a gateway.
-    `reopen` makes another socket on the same port, where each gateway has one of its own."""
+    """`command` starts a process that looks for its `Place`; `base` is where all answer. For each of the sockets
+    `listening` there is a gateway. `reopen` makes another socket on the same port, where each gateway has one of its
+    own."""
 
     def __init__(
         self,
         command: Sequence[str],
+        base: str,
         listening: Sequence[socket.socket],
         lock: Lock,
         reopen: Callable[[], socket.socket] | None = None,
     ) -> None:
-        self._alive, self._wake = os.pipe(), os.pipe()
+        self._alive, self._wake, self._told = os.pipe(), os.pipe(), os.pipe()
         os.set_blocking(self._wake[1], False)
+        self.asked = False
         common = {
             "lock": lock.fileno(),
+            "ready": -1,
             "lifeline": self._alive[0],
             "wake_in": self._wake[0],
             "wake_out": self._wake[1],
         }
 
-        def watched(name: str, role: Role, own: socket.socket) -> _Watched:
-            place = Place(name=name, role=role, first=True, socket=own.fileno(), **common)
-            return _Watched(command, place, own, reopen if role == "gateway" else None)
+        def watched(name: str, role: Role, own: socket.socket | None) -> _Watched:
+            place = Place(name=name, role=role, first=True, base=base, socket=-1, **common)
+            return _Watched(command, place, own, reopen)
 
-        # The consumers take no connections; by this one they know the port.
-        self._consumers = watched("consumers", "consumers", listening[0])
+        self._consumers = watched("consumers", "consumers", None)
         self._gateways = [watched(f"gateway-{number}", "gateway", own) for number, own in enumerate(listening, 1)]
         self._all = [self._consumers, *self._gateways]
-        self._over = threading.Event()
 
     def start(self) -> dict[str, Any]:
         """Starts all; returns what the consumers said when they had prepared the state, as soon as every process is
@@ -167,13 +201,13 @@ class Supervisor:
     def _await(self, watched: Sequence[_Watched]) -> None:
         for one in watched:
             while not one.ready.wait(0.02):
-                if one.dead.is_set() or self._over.is_set():
+                if one.dead.is_set() or self.asked:
                     self.stop(5.0)
                     raise HomeError(f"{one.place.name} could not be started; what it said is above")
 
     def _mourn(self, watched: _Watched) -> None:
         watched.dead.wait()
-        self._over.set()
+        self.end()
 
     @property
     def processes(self) -> dict[str, int]:
@@ -182,29 +216,46 @@ class Supervisor:
 
     def wait(self) -> None:
         """Returns when `end` was called, or a process ended that could not be started again."""
-        self._over.wait()
+        while not self.asked:
+            os.read(self._told[0], 1)
 
     def end(self) -> None:
-        """Makes `wait` return."""
-        self._over.set()
+        """Makes `wait` return. A signal handler may call it: it takes no lock."""
+        self.asked = True
+        os.write(self._told[1], b"\0")
 
-    def replace_all(self, done: Callable[[], None] | None = None) -> None:
-        """Exchanges all processes, one after the other, while the others serve on."""
-        for watched in self._all:
-            if self._over.is_set():
-                return
-            before = watched.process
-            watched.replace()
-            while (watched.process is before or not watched.ready.wait(0.05)) and not watched.dead.wait(0.01):
-                if self._over.is_set():
-                    return
-        if done is not None:
-            done()
+    def replace_all(self) -> None:
+        """Exchanges all processes: when all that run are done, others begin, so that never two versions of the code
+        write to the state. What connects meanwhile waits in the sockets' lines."""
+        for group in (self._gateways, [self._consumers]):
+            for watched in group:
+                watched.hold()
+            for watched in group:
+                while not watched.gone.wait(0.05):
+                    if self.asked:
+                        return
+        self._consumers.go_on(first=True)
+        if self._became_ready([self._consumers]):
+            for watched in self._gateways:
+                watched.go_on(first=True)
+            self._became_ready(self._gateways)
+
+    def _became_ready(self, watched: Sequence[_Watched]) -> bool:
+        for one in watched:
+            while not one.ready.wait(0.05):
+                if self.asked or one.dead.is_set():
+                    return False
+        return True
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What the consumers said when they had prepared the state last."""
+        return self._consumers.said
 
     def stop(self, patience: float) -> bool:
         """Stops the gateways, then the consumers; after `patience` seconds each, by force. Whether force was not
         needed."""
-        self._over.set()
+        self.asked = True
         willing = True
         for group in (self._gateways, [self._consumers]):
             for watched in group:

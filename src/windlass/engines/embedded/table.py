@@ -275,15 +275,23 @@ class EmbeddedTable:
                 raise InvalidItem(f"an item of {self._where} cannot be stored: {error}") from None
             check_size(attributes, body, self._where)
             check_numbers(attributes, body, self._where)
-        row: list[Any] = [*self._at(key), body, attributes.get(self._ttl) if self._ttl else None]
+        expires = attributes.get(self._ttl) if self._ttl else None
+        self._check_integer(expires, self._ttl)
+        row: list[Any] = [*self._at(key), body, expires]
         for name, sort in self._index_fields:
             partition, by = attributes.get(name), attributes.get(sort) if sort else None
             for value, limit, field in ((partition, 2048, name), (by, 1024, sort)):
+                self._check_integer(value, field)
                 if value == "" or (isinstance(value, str) and len(value.encode()) > limit):
                     raise InvalidItem(f"{field} is an index key: it must have 1 to {limit} bytes", field=field)
             listed = partition is not None and (sort is None or by is not None)
             row += [partition, by] if listed else [None, None]
         return tuple(row)
+
+    def _check_integer(self, value: Any, field: str | None) -> None:
+        """SQLite has integers of 64 bits; one that is larger would fail at the commit, with all that is beside it."""
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise InvalidItem(f"{field} of {self._where} must be an integer of 64 bits", field=field)
 
     def _expired(self, expires: float | None) -> bool:
         return expires is not None and expires <= self._clock.now()

@@ -178,7 +178,11 @@ class Workers:
         elif len(self._running) < self.limit:
             worker = _Worker()
             self._running.add(worker)
-            threading.Thread(target=self._work, args=(worker,), name="windlass-worker", daemon=True).start()
+            try:
+                threading.Thread(target=self._work, args=(worker,), name="windlass-worker", daemon=True).start()
+            except RuntimeError as error:  # the system has no more of them: those that are there go on
+                self._running.discard(worker)
+                logger.error("no thread could be started for those who wait: %s", error)
 
     def _work(self, worker: _Worker) -> None:
         jobs, baton = self._jobs, self._baton
@@ -223,6 +227,7 @@ class Workers:
                 self._abandoned -= given_up
             if given_up:
                 self._idle()
+                baton.give(worker)
                 return
             if self._polite and baton.wanted:
                 baton.give(worker)
@@ -278,6 +283,7 @@ class Workers:
                 worker.abandoned = True
                 self._abandoned += 1
                 self._running.discard(worker)
+                self._baton.give(worker)
                 late.append(job)
         while self._jobs and self._jobs[0].deadline < now:
             try:

@@ -72,3 +72,17 @@ def test_a_slow_job_on_one_line_does_not_hold_up_the_other() -> None:
     assert slow.done.wait(PATIENCE)
     for workers in (one, other):
         workers.stop(PATIENCE)
+
+
+def test_a_thread_that_is_given_up_keeps_no_baton() -> None:
+    baton, release = Baton(), threading.Event()
+    workers = Workers(idle=lambda: None, baton=baton, longest_wait=float("inf"))
+    workers.start()
+    late = Task(release)
+    late.deadline = 0.0
+    assert workers.submit(late)
+    release.wait(0.05)
+    release.set()
+    workers.stop(PATIENCE)
+    baton.take("another")
+    assert baton._holder == "another", "it was free"

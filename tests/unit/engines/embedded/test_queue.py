@@ -176,3 +176,25 @@ def test_groups_hide_what_comes_after_one_in_flight(make_world: Callable[..., Qu
     assert world.receive() == ["b1"]
     world.pass_time(30)
     assert world.receive() == ["a1", "a2", "b1"]
+
+
+def test_a_fifo_message_and_the_note_that_it_was_sent_stand_or_fall_together(tmp_path: Path) -> None:
+    system = System("line")
+    jobs = system.queue("jobs", Job, fifo=True)
+    namespace = Namespace(tmp_path, clock=ManualClock())
+    queue = EmbeddedQueue(jobs, namespace, lambda: None, Metrics(namespace.clock))
+    namespace.store.flush()
+
+    def send_and_fail() -> None:
+        with namespace.store.atomic():
+            queue.send([Outgoing(b'"a"', group="g", dedupe="d")])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        send_and_fail()
+    namespace.store.flush()
+    assert queue.stats().waiting == 0
+    [first] = queue.send([Outgoing(b'"a"', group="g", dedupe="d")])
+    namespace.store.flush()
+    assert [message.id for message in queue.peek(9, dead=False)] == [first], "it counts as sent only if it is there"
+    namespace.close()

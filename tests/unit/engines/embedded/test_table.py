@@ -187,3 +187,23 @@ def test_only_suspect_texts_are_looked_at_number_by_number() -> None:
     check_numbers({"id": "9" * 50, "uuid": "0e123"}, b'{"id":"' + b"9" * 50 + b'","uuid":"0e123"}', "t")
     with pytest.raises(InvalidItem, match="too many digits"):
         check_numbers({"a": [{"b": int("9" * 39)}]}, b'{"a":[{"b":' + b"9" * 39 + b"}]}", "t")
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 2**64])
+def test_what_sqlite_cannot_hold_is_refused_when_it_is_put_and_fails_nobody_else(tmp_path: Path, number: int) -> None:
+    @dataclass
+    class Counted:
+        id: str
+        n: int
+
+    system = System("wide")
+    counted = system.table("counted", Counted, key="id", indexes={"by_n": Index("n")}, ttl="n")
+    with system.run_embedded(tmp_path) as app, app.bound():
+        counted.put(Counted("beside", 2**62))
+        with pytest.raises(InvalidItem, match="an integer of 64 bits"):
+            counted.put(Counted("a", number))
+        with pytest.raises(InvalidItem, match="an integer of 64 bits"):
+            counted.put_many([Counted("b", 1), Counted("c", number)])
+        app.engine.namespace.store.flush()
+        assert counted.get("beside") == Counted("beside", 2**62)
+        assert counted.get("b") is None

@@ -106,3 +106,38 @@ def test_what_is_deferred_can_be_read_after_apply_and_is_gone_with_a_lost_transa
     assert store.mark() == lost + 1
     assert store.read("select text from noted") == [("a",)], "all of it or none"
     store.close()
+
+
+def test_a_savepoint_undoes_nothing_that_others_have_deferred(tmp_path: Path) -> None:
+    store = Store(tmp_path / "state.sqlite")
+    store.execute("create table noted (text text not null)")
+    store.flush()
+    told: list[object] = []
+    store.defer(Insert("insert into noted values", 1), [("others",)])
+    store.after_commit(told.append)
+
+    def write_and_fail() -> None:
+        with store.atomic() as db:
+            db.execute("insert into noted values ('mine')")
+            store.apply()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_and_fail()
+    store.flush()
+    assert told == [None]
+    assert store.read("select text from noted") == [("others",)]
+    store.close()
+
+
+@pytest.mark.parametrize("number", [1, 4, 63, 64, 65, 149])
+def test_any_number_of_rows_is_inserted_in_order(tmp_path: Path, number: int) -> None:
+    store = Store(tmp_path / "state.sqlite")
+    store.execute("create table noted (seq integer primary key autoincrement, n integer, text text)")
+    insert = Insert("insert into noted (n, text) values", 2)
+    store.defer(insert, [(n, str(n)) for n in range(number)])
+    store.flush()
+    assert store.read("select seq - 1, n, cast(text as integer) from noted order by seq") == [
+        (n, n, n) for n in range(number)
+    ]
+    store.close()
