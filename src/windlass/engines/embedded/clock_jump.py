@@ -186,6 +186,7 @@ class ClockJump:
         while True:
             present: Timers | None = None
             try:
+                self._store.apply()
                 with self._store.atomic():  # nobody reads or writes a timer meanwhile
                     behind = measure()
                     if behind >= TOLERANCE:

@@ -107,7 +107,7 @@ class Pump:
         self._first = 0
         self._left_over = False
         self._lock = threading.Lock()
-        self._wake = threading.Event()
+        self._wake, self._roomy = threading.Event(), threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="windlass-pump", daemon=True)
 
@@ -122,6 +122,7 @@ class Pump:
     def stop(self) -> None:
         """Claims nothing more; what was claimed runs on."""
         self._stopping.set()
+        self._roomy.set()
         self._wake.set()
         if self._thread.ident is not None:
             self._thread.join(5)
@@ -130,6 +131,7 @@ class Pump:
         version = self._changes()
         while not self._stopping.is_set():
             began = time.monotonic()
+            self._roomy.clear()
             self._baton.take(self)
             try:
                 wait = self._round()
@@ -148,9 +150,9 @@ class Pump:
                     if seen != version or (self._jump is not None and self._jump.noticed):
                         version = seen
                         break
-            if not self._left_over:
-                # Many messages a second wake it as often; looking for each would cost more than handling it.
-                self._stopping.wait(max(0.0, began + _BREATH - time.monotonic()))
+            # Many messages a second wake it as often; looking for each would cost more than handling it. Where more
+            # waits than there was room for, it looks as soon as half of that is free again.
+            (self._roomy if self._left_over else self._stopping).wait(max(0.0, began + _BREATH - time.monotonic()))
             self._wake.clear()
 
     def _changes(self) -> int | None:
@@ -212,6 +214,9 @@ class Pump:
         def ended() -> None:
             with self._lock:
                 self._running[number] -= 1
+                roomy = self._running[number] * 2 <= self._sources[number].concurrency
+            if roomy:
+                self._roomy.set()
             self._wake.set()
 
         if not self._workers.submit(_Job(work, ended, self._store)):

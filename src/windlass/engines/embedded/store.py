@@ -30,7 +30,7 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 Committed = Callable[[EngineUnavailable | None], None]
 
 
-_CHUNKS = (64, 16, 4, 1)
+_CHUNKS = (64, 32, 16)
 _MOST_DEFERRED = 1000
 _LONGEST_TURN = 0.001
 
@@ -38,21 +38,24 @@ _LONGEST_TURN = 0.001
 class Insert:
     """An INSERT of rows of `width` values each: `head` ends with VALUES, `tail` follows the rows."""
 
-    __slots__ = ("_sql", "width")
+    __slots__ = ("_head", "_marks", "_sql", "_tail")
 
     def __init__(self, head: str, width: int, tail: str = "") -> None:
-        self.width = width
-        marks = f"({', '.join('?' * width)})"
-        self._sql = {count: f"{head} {', '.join([marks] * count)} {tail}" for count in _CHUNKS}
+        self._head, self._marks, self._tail = head, f"({', '.join('?' * width)})", tail
+        self._sql: dict[int, str] = {}
 
     def execute(self, db: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> None:
         """Inserts all rows: many with one statement, since each call of SQLite lets another thread run first."""
         done = 0
-        for count in _CHUNKS:
-            sql = self._sql[count]
-            while len(rows) - done >= count:
-                db.execute(sql, [value for row in rows[done : done + count] for value in row])
-                done += count
+        while done < len(rows):
+            left = len(rows) - done
+            # Not any number, so that the statements that are kept compiled stay few.
+            count = next((chunk for chunk in _CHUNKS if chunk <= left), left)
+            sql = self._sql.get(count)
+            if sql is None:
+                sql = self._sql[count] = f"{self._head} {', '.join([self._marks] * count)} {self._tail}"
+            db.execute(sql, [value for row in rows[done : done + count] for value in row])
+            done += count
 
 
 class Store:
@@ -71,6 +74,7 @@ class Store:
         self._open = False
         self._closed = False
         self._savepoint_depth = 0
+        self._mixed = False
         self._waiting: list[Committed] = []
         self._deferred: dict[Insert, list[Sequence[Any]]] = {}
         self._damaged = False
@@ -164,8 +168,6 @@ class Store:
         """Like `write`, but what the block executed is undone when it raises."""
         with self._lock:
             self._keep_apart()
-            if self._savepoint_depth == 0:
-                self.apply()  # or what others have deferred could be undone with the block
             self._check_nothing_lost(since)
             try:
                 self._begin()
@@ -177,9 +179,12 @@ class Store:
                 except BaseException:
                     if self._db.in_transaction:  # a full disk may have rolled everything back already
                         self._db.execute(f"rollback to {name}")
+                        if self._mixed:  # what others have deferred was undone with the block
+                            self._lose(EngineUnavailable("the state could not be written"))
                     raise
                 finally:
                     self._savepoint_depth -= 1
+                    self._mixed = self._mixed and self._savepoint_depth > 0
                     if self._db.in_transaction:
                         self._db.execute(f"release {name}")
             except sqlite3.DatabaseError as error:
@@ -208,19 +213,23 @@ class Store:
                     self._execute_deferred()
                 except (sqlite3.Error, ValueError, OverflowError) as fault:
                     cause = _as_database_error(fault)
-                    # Some of the rows may be in: all or none of the transaction stands.
-                    if self._db.in_transaction:
-                        self._db.execute("rollback")
                     self._damaged = self._damaged or self._faults.is_damage(cause)
-                    self._losses += 1
                     error = EngineUnavailable(self._faults.told(cause, "written"))
-                    for call in self._ended():
-                        call(error)
+                    self._lose(error)  # some of the rows may be in: all or none of the transaction stands
                     raise error from fault
+
+    def _lose(self, error: EngineUnavailable) -> None:
+        """Undoes the open transaction, and tells those who wait for it."""
+        if self._db.in_transaction:
+            self._db.execute("rollback")
+        self._losses += 1
+        for call in self._ended():
+            call(error)
 
     def _execute_deferred(self) -> None:
         if self._deferred:
             self._begin()
+            self._mixed = self._savepoint_depth > 0
             for insert, rows in self._deferred.items():
                 insert.execute(self._db, rows)
             self._deferred = {}
