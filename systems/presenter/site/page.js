@@ -108,8 +108,12 @@ function fail(id, error) {
   say(id, error.message, "problem");
 }
 
+// Of readings that overlap, the one that was asked for last is shown, in whatever order they end.
+let reading = 0;
+
 async function showNewest() {
   const mine = era;
+  const turn = ++reading;
   if (token() === "") {
     shown = [];
     next = null;
@@ -119,7 +123,7 @@ async function showNewest() {
   }
   try {
     const page = await read(`data?limit=${PAGE}`);
-    if (mine !== era) return;
+    if (mine !== era || turn !== reading) return;
     shown = page.items;
     next = page.following;
     draw();
@@ -131,10 +135,11 @@ async function showNewest() {
 
 async function showOlder() {
   const mine = era;
+  const turn = ++reading;
   const before = shown.length;
   try {
     const page = await read(next);
-    if (mine !== era) return;
+    if (mine !== era || turn !== reading) return;
     shown = shown.concat(page.items);
     next = page.following;
     draw();
@@ -161,6 +166,7 @@ async function lookFor(body, before, mine) {
     if (mine !== era) return;
     const fresh = page.items.filter((item) => !before.some((other) => same(item, other)));
     if (fresh.some((item) => item.InformationOne === body.informationOne && item.InformationTwo === body.informationTwo)) {
+      reading += 1;
       shown = page.items;
       next = page.following;
       draw(fresh);
