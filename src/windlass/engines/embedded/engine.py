@@ -197,7 +197,10 @@ class EmbeddedEngine:
         hashes with other costs than argon2-cffi's own, `throttles` may have a clock of their own, `chaos` shuffles and
         repeats deliveries: all for tests."""
         self.namespace, self.telemetry, self.redactor = namespace, Telemetry(namespace.clock), Redactor()
-        self.recorder = Recorder(self.telemetry, self.redactor, namespace.path, limits=limits, export=export)
+        self._baton = Baton()
+        self.recorder = Recorder(
+            self.telemetry, self.redactor, namespace.path, limits=limits, export=export, baton=self._baton
+        )
         self.systems = {
             system.name: EmbeddedSystem(
                 system,
@@ -223,7 +226,6 @@ class EmbeddedEngine:
             shared=role != "all",
         )
         self.sources: list[Source] = [*(s for system in self.systems.values() for s in system.sources), alarms]
-        self._baton = Baton()
         self.workers = Workers(idle=self._flush, baton=self._baton)
         self.consumers = Workers(longest_wait=math.inf, idle=self._flush, baton=self._baton, polite=True)
         self.jump = ClockJump(

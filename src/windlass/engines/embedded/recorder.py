@@ -19,6 +19,7 @@ import msgspec
 
 from windlass.dispatch.metrics import Deltas, Distribution, minute_of
 from windlass.dispatch.telemetry import Telemetry
+from windlass.engines.embedded.baton import Baton
 from windlass.engines.embedded.log_entries import LogEntry, entry_of
 from windlass.engines.embedded.metric_store import MetricStore
 from windlass.engines.embedded.redact import Redactor
@@ -102,7 +103,9 @@ class Recorder:
         *,
         limits: Limits | None = None,
         export: Export | None = None,
+        baton: Baton | None = None,
     ) -> None:
+        self._baton = baton or Baton()
         self._telemetry, self._redactor, self._export = telemetry, redactor, export
         self._limits = limits = limits or Limits()
         self.metrics = MetricStore(metrics_path(namespace))
@@ -171,20 +174,29 @@ class Recorder:
     def record(self) -> None:
         """Writes the spans that have ended and what was logged."""
         with self._lock:
-            while spans := self._telemetry.take(_SLICE):
-                for span in spans:
-                    if span.error:
-                        span.error = self._redactor.mask(span.error)
-                self._write(self._spans, self._limits.spans_bytes, spans)
-                self._offer(spans=spans)
-                if len(spans) < _SLICE:
-                    break
+            while self._record_spans() == _SLICE:
                 time.sleep(_PAUSE_SECONDS)
             entries = [self._entries.popleft() for _ in range(len(self._entries))]
             for first in range(0, len(entries), _SLICE):
                 part_of_entries = entries[first : first + _SLICE]
                 self._write(self._logs, self._limits.logs_bytes, part_of_entries)
                 self._offer(entries=part_of_entries)
+
+    def _record_spans(self) -> int:
+        """Writes a slice of spans, while nobody who serves needs the interpreter; returns how many they were."""
+        self._baton.take(self)
+        try:
+            spans = self._telemetry.take(_SLICE)
+            for span in spans:
+                if span.error:
+                    span.error = self._redactor.mask(span.error)
+            if spans:
+                self._write(self._spans, self._limits.spans_bytes, spans)
+        finally:
+            self._baton.give(self)
+        if spans:
+            self._offer(spans=spans)
+        return len(spans)
 
     def _write(self, segment: SegmentWriter, most_bytes: int, lines: Sequence[Any]) -> None:
         if most_bytes:
