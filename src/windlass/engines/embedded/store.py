@@ -295,8 +295,8 @@ class Store:
             raise error
 
     def give_way(self) -> None:
-        """To be called after a piece of work: where other processes wait for their turn to write, makes what was
-        executed durable now, instead of together with more. Raises EngineUnavailable as `flush`."""
+        """To be called after a piece of work: where processes write by turns, and this one's has lasted for a
+        millisecond, makes what was executed durable and ends it. Raises EngineUnavailable as `flush`."""
         if self._turn is not None and self._open and time.monotonic() - self._began > _LONGEST_TURN:
             self.flush()
 

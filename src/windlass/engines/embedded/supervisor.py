@@ -3,7 +3,7 @@
 Each gateway has a listening socket, all on one port, which the supervisor keeps open: while a gateway is gone, the
 others take what comes to them, and what came to it waits in its socket's line for its successor. Only where that one
 dies again and again is the socket closed meanwhile, so that the others get everything. Each process reports that it is
-ready with one line of JSON on its standard output.
+ready with one line of JSON in a pipe.
 """
 
 from __future__ import annotations
