@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from windlass.dispatch.calls import traced
 from windlass.dispatch.metrics import Series, series
-from windlass.dispatch.telemetry import BUILT_IN, Telemetry, told, traced
+from windlass.dispatch.telemetry import BUILT_IN, Telemetry, told
 from windlass.errors import Misuse
 from windlass.graph.grants import grants
 from windlass.model.handler import Handler
@@ -79,6 +80,7 @@ class Context:
             deadline,
             known.used,
             self._measure,
+            span.start + span.seconds,
         )
         try:
             with invoked(invocation):

@@ -10,12 +10,10 @@ from typing import Any
 
 from windlass.dispatch.metrics import Metrics, series
 from windlass.errors import Misuse, Problem
-from windlass.model.resource import Resource
-from windlass.ports.binding import running
 from windlass.ports.clock import Clock
-from windlass.ports.telemetry import Origin, Span, SpanKind, new_span_id, new_trace_id, origin_of
+from windlass.ports.telemetry import Origin, Outcome, Span, SpanKind, new_span_id, new_trace_id, origin_of
 
-__all__ = ["BUILT_IN", "Telemetry", "told", "traced"]
+__all__ = ["BUILT_IN", "Telemetry", "told"]
 
 BUILT_IN = frozenset(
     {
@@ -61,6 +59,7 @@ class Telemetry:
         self._ended: deque[Span] = deque(maxlen=_MOST_SPANS)
         self._folded: deque[Span] = deque(maxlen=_MOST_SPANS)
         self._lock = threading.Lock()
+        self._counting: list[Callable[[], None]] = []
         self.record: Callable[[Span], None] = self._ended.append
 
     def begin(self, kind: SpanKind, name: str, system: str, cause: Origin | None = None, **more: Any) -> Span:
@@ -93,55 +92,50 @@ class Telemetry:
 
     def take(self, most: int = _MOST_SPANS) -> list[Span]:
         """The spans that have ended since the last time, in their order, at most so many."""
-        if len(self._folded) < most:
-            self._fold(most)
-        folded = self._folded
         with self._lock:
-            return [folded.popleft() for _ in range(min(len(folded), most))]
+            folded = self._folded
+            spans = [folded.popleft() for _ in range(min(len(folded), most))]
+            return spans + self._count_ended(most - len(spans))
 
     def recorded_since(self, mark: int) -> bool:
         """Whether a span has ended, or anything was counted, after that mark of `metrics`."""
         return bool(self._ended) or self.metrics.recorded_since(mark)
 
-    def _fold(self, most: int = _MOST_SPANS) -> None:
-        """Counts the spans that have ended, at most so many."""
-        ended = self._ended
-        if not ended:
-            return
-        calls: dict[tuple[int, str, str, str, str, str], list[float]] = defaultdict(list)
-        requests: dict[tuple[int, str, str, str, int], list[float]] = defaultdict(list)
-        ran: dict[tuple[int, str, str, str], list[float]] = defaultdict(list)
-        with self._lock:
-            spans = [ended.popleft() for _ in range(min(len(ended), most))]
-            self._folded.extend(spans)
-        for span in spans:
-            minute = int((span.start + span.seconds) // 60)  # minute_of, for each of very many
-            if span.kind == "call":
-                calls[minute, span.system, span.noun, span.resource, span.operation, span.outcome].append(span.seconds)
-                continue
-            if span.kind == "request":
-                requests[minute, span.system, span.resource, span.handler, span.status].append(span.seconds)
-            if span.ran >= 0:
-                ran[minute, span.system, span.handler, span.outcome].append(span.ran)
-        for call, seconds in calls.items():
-            self._count_calls(*call, seconds)
-        for request, seconds in requests.items():
-            self._count_requests(*request, seconds)
-        for (minute, system, handler, outcome), seconds in ran.items():
-            labels = {"system": system, "handler": handler}
-            count, repeat = len(seconds), self.metrics.repeat
-            repeat(series("calls", **labels, outcome=outcome), minute, 1.0, count)
-            repeat(series("errors", **labels), minute, float(outcome == "error"), count)
-            self.metrics.add(series("duration", **labels), minute, seconds)
+    def count_with(self, flush: Callable[[], None]) -> None:
+        """Calls are counted by who makes their spans: `flush` adds to `metrics` what was not added yet."""
+        self._counting.append(flush)
 
-    def _count_calls(
-        self, minute: int, system: str, noun: str, resource: str, operation: str, outcome: str, seconds: list[float]
-    ) -> None:
-        labels = {"system": system, "noun": noun, "resource": resource, "operation": operation}
+    def _fold(self) -> None:
+        """Counts what has ended. The spans wait to be taken."""
+        with self._lock:
+            self._folded.extend(self._count_ended(_MOST_SPANS))
+
+    def _count_ended(self, most: int) -> list[Span]:
+        """Counts the spans that have ended, at most so many, and all calls; returns the spans."""
+        ended = self._ended
+        spans = [ended.popleft() for _ in range(min(len(ended), most))]
+        for flush in self._counting:
+            flush()
+        groups: dict[tuple[int, SpanKind, str, str, str, int, Outcome], list[Span]] = defaultdict(list)
+        for span in spans:
+            kind = span.kind
+            if kind != "call":
+                minute = int((span.start + span.seconds) // 60)  # minute_of, for each of very many
+                alike = (minute, kind, span.system, span.resource, span.handler, span.status, span.outcome)
+                groups[alike].append(span)
+        for (minute, kind, system, resource, handler, status, outcome), group in groups.items():
+            if kind == "request":
+                self._count_requests(minute, system, resource, handler, status, [span.seconds for span in group])
+            if ran := [span.ran for span in group if span.ran >= 0]:
+                self._count_runs(minute, system, handler, outcome, ran)
+        return spans
+
+    def _count_runs(self, minute: int, system: str, handler: str, outcome: Outcome, seconds: list[float]) -> None:
+        labels = {"system": system, "handler": handler}
         count, repeat = len(seconds), self.metrics.repeat
-        repeat(series("operations", **labels, outcome=outcome), minute, 1.0, count)
-        repeat(series("operation_errors", **labels), minute, float(outcome == "error"), count)
-        self.metrics.add(series("operation_seconds", **labels), minute, seconds)
+        repeat(series("calls", **labels, outcome=outcome), minute, 1.0, count)
+        repeat(series("errors", **labels), minute, float(outcome == "error"), count)
+        self.metrics.add(series("duration", **labels), minute, seconds)
 
     def _count_requests(
         self, minute: int, system: str, api: str, handler: str, status: int, seconds: list[float]
@@ -165,50 +159,3 @@ def told(span: Span, error: BaseException) -> None:
     except Exception:  # a handler's own exception may fail to say what it is
         text = type(error).__name__
     span.error = text[:_MOST_TOLD].encode(errors="replace").decode()
-
-
-class _Calls:
-    """A resource's port whose calls leave a span each, in the trace of the running handler."""
-
-    def __init__(self, **methods: Callable[..., Any]) -> None:
-        vars(self).update(methods)
-
-
-def traced(port: Any, resource: Resource, telemetry: Telemetry) -> Any:
-    """`port`, with a span for each call of one of its methods by a handler."""
-    kind = type(port)
-    names = [name for name in dir(kind) if not name.startswith("_") and callable(getattr(kind, name))]
-    return _Calls(**{name: _timed(getattr(port, name), name, resource, telemetry) for name in names})
-
-
-def _timed(method: Callable[..., Any], operation: str, resource: Resource, telemetry: Telemetry) -> Callable[..., Any]:
-    record, now = telemetry.record, telemetry.clock.now
-    system, noun, name, title = resource.system.name, resource.noun, resource.name, f"{resource.name}.{operation}"
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        invocation = running()
-        if invocation is None:
-            return method(*args, **kwargs)
-        span = Span(
-            kind="call",
-            name=title,
-            system=system,
-            trace=invocation.trace_id,
-            id=new_span_id(),
-            parent=invocation.span_id,
-            start=now(),
-            seconds=-_perf(),
-            resource=name,
-            noun=noun,
-            operation=operation,
-        )
-        try:
-            return method(*args, **kwargs)
-        except BaseException as error:
-            told(span, error)
-            raise
-        finally:
-            span.seconds += _perf()
-            record(span)
-
-    return call

@@ -36,7 +36,8 @@ class Invocation:
 
     `grants` is None only for the engine's own calls (tests' set-up, the command line), which may do everything.
     `deadline` is on `time.monotonic`'s scale. `ports` maps a resource's name to the engine's implementation.
-    `span_id` is the span that the handler's calls belong to; `measure(name, value)` takes its own metrics.
+    `span_id` is the span that the handler's calls belong to, and `epoch` the time on `clock` at which
+    `time.perf_counter()` was 0, as of its start; `measure(name, value)` takes its own metrics.
     """
 
     system: str
@@ -50,6 +51,7 @@ class Invocation:
     deadline: float | None = None
     used: set[tuple[str, str]] = field(default_factory=set)
     measure: Callable[[str, float], None] | None = None
+    epoch: float = 0.0
 
 
 _current: ContextVar[Invocation | None] = ContextVar("windlass_invocation", default=None)

@@ -6,6 +6,7 @@ import itertools
 import os
 import random
 import re
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -58,14 +59,16 @@ class Origin(NamedTuple):
         return f"{self.trace}-{self.span}" if self.span else self.trace
 
 
-# A random half that is the process's own, and a count: made ten times as fast as 64 random bits.
-_process = ""
-_numbers = itertools.count(1)
+# A random half that is the process's own, and a count: made several times as fast as 64 random bits.
+_ids: Iterator[str] = iter(())
+_random = random.Random()
 
 
 def _begin_process() -> None:
-    global _process, _numbers
-    _process, _numbers = os.urandom(4).hex(), itertools.count(1)
+    global _ids
+    counts = itertools.chain.from_iterable(itertools.repeat(range(1, 2**32)))
+    _ids = map((os.urandom(4).hex() + "%08x").__mod__, counts)
+    _random.seed(os.urandom(32))
 
 
 _begin_process()
@@ -75,12 +78,12 @@ if hasattr(os, "register_at_fork"):
 
 def new_span_id() -> str:
     """16 hexadecimal digits that no other span of the trace has."""
-    return f"{_process}{next(_numbers) & 0xFFFFFFFF:08x}"
+    return next(_ids)
 
 
 def new_trace_id() -> str:
     """32 random hexadecimal digits."""
-    return f"{random.getrandbits(128):032x}"
+    return _random.randbytes(16).hex()
 
 
 def origin_of(header: str) -> Origin | None:

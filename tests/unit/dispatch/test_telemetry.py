@@ -12,8 +12,10 @@ from windlass.ports.telemetry import Span, new_span_id
 
 
 def span(**more: Any) -> Span:
-    fields: dict[str, Any] = {"kind": "call", "name": "orders.get", "system": "shop", "trace": "t", "id": new_span_id()}
-    return Span(**(fields | {"start": 60.0, "seconds": 0.5, "resource": "orders", "operation": "get"} | more))
+    fields: dict[str, Any] = {"kind": "request", "name": "GET /", "system": "shop", "trace": "t", "id": new_span_id()}
+    return Span(
+        **(fields | {"start": 60.0, "seconds": 0.5, "resource": "api", "handler": "read", "status": 200} | more)
+    )
 
 
 @given(sizes=st.lists(st.integers(0, 20), max_size=10), most=st.integers(1, 7))
@@ -30,16 +32,14 @@ def test_spans_are_taken_in_parts_in_order_and_counted_once(sizes: list[int], mo
             telemetry.metrics.take()  # which counts all that are here
     taken += telemetry.take()
     assert [one.id for one in taken] == [one.id for one in recorded]
-    assert telemetry.metrics.value("operations", outcome="ok") == len(recorded)
+    assert telemetry.metrics.value("requests", status="200") == len(recorded)
 
 
 def test_what_a_span_says_is_counted() -> None:
     telemetry = Telemetry(ManualClock())
-    telemetry.record(span(outcome="error"))
-    telemetry.record(span(kind="request", resource="api", handler="read", status=503, ran=0.25, outcome="error"))
-    telemetry.record(span(kind="request", resource="api", handler="read", status=429))
+    telemetry.record(span(status=503, ran=0.25, outcome="error"))
+    telemetry.record(span(status=429))
     value = telemetry.metrics.value
-    assert (value("operations"), value("operation_errors"), value("operation_seconds")) == (1, 1, 0.5)
     assert (value("requests"), value("requests", status="503"), value("throttles")) == (2, 1, 1)
     assert (value("request_errors"), value("request_client_errors"), value("request_seconds")) == (1, 1, 1.0)
     assert (value("calls", handler="read"), value("errors"), value("duration")) == (1, 1, 0.25)

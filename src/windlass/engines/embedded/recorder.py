@@ -179,30 +179,39 @@ class Recorder:
             entries = [self._entries.popleft() for _ in range(len(self._entries))]
             for first in range(0, len(entries), _SLICE):
                 part_of_entries = entries[first : first + _SLICE]
-                self._write(self._logs, self._limits.logs_bytes, part_of_entries)
+                if self._limits.logs_bytes:
+                    self._write(self._logs, self._encoded(part_of_entries))
                 self._offer(entries=part_of_entries)
 
     def _record_spans(self) -> int:
-        """Writes a slice of spans, while nobody who serves needs the interpreter; returns how many they were."""
+        """Writes a slice of spans, encoded while nobody who serves needs the interpreter; returns how many they
+        were."""
         self._baton.take(self)
         try:
             spans = self._telemetry.take(_SLICE)
             for span in spans:
                 if span.error:
                     span.error = self._redactor.mask(span.error)
-            if spans:
-                self._write(self._spans, self._limits.spans_bytes, spans)
+            lines = self._encoded(spans) if self._limits.spans_bytes else b""
         finally:
             self._baton.give(self)
+        self._write(self._spans, lines)
         if spans:
             self._offer(spans=spans)
         return len(spans)
 
-    def _write(self, segment: SegmentWriter, most_bytes: int, lines: Sequence[Any]) -> None:
-        if most_bytes:
+    def _encoded(self, lines: Sequence[Any]) -> bytes:
+        try:
+            return self._encode(lines)
+        except (msgspec.MsgspecError, UnicodeError) as error:
+            self._warn("telemetry is dropped, it cannot be written: %s", error)
+            return b""
+
+    def _write(self, segment: SegmentWriter, lines: bytes) -> None:
+        if lines:
             try:
-                segment.write(self._encode(lines))
-            except (OSError, msgspec.MsgspecError, UnicodeError) as error:
+                segment.write(lines)
+            except OSError as error:
                 self._warn("telemetry is dropped, it cannot be written: %s", error)
 
     def _offer(

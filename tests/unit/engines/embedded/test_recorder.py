@@ -66,7 +66,7 @@ def recording(telemetry: Telemetry, path: Path, redactor: Redactor | None = None
 
 def span(**more: Any) -> Span:
     fields: dict[str, Any] = {
-        "kind": "call",
+        "kind": "request",
         "name": "orders.get",
         "system": "shop",
         "trace": "t" * 32,
@@ -90,7 +90,7 @@ def test_all_that_was_recorded_is_kept_when_it_stops(telemetry: Telemetry, tmp_p
     fresh = Recorder(telemetry, Redactor(), tmp_path)
     totals = fresh.metrics.totals()
     assert totals[series("messages_sent", queue="placed")].total == 3
-    assert sum(total.count for (name, _), total in totals.items() if name == "operations") == 1200
+    assert sum(total.count for (name, _), total in totals.items() if name == "requests") == 1200
     fresh.stop()
     assert recorder.metrics.path.parent.stat().st_mode & 0o777 == 0o700
 
@@ -135,7 +135,7 @@ def test_what_is_exported_is_what_is_kept(telemetry: Telemetry, tmp_path: Path, 
         logger.info("an entry")
     assert [one.resource for one in kept.spans] == ["a"]
     assert "an entry" in [entry.message for entry in kept.entries]
-    assert {name for deltas in kept.deltas for _, (name, _) in deltas} >= {"operations", "operation_seconds"}
+    assert {name for deltas in kept.deltas for _, (name, _) in deltas} >= {"requests", "request_seconds"}
 
 
 def test_without_room_traces_and_logs_are_not_kept_but_metrics_are(telemetry: Telemetry, tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_what_cannot_be_written_is_dropped_with_one_warning(
     recorder.stop()
     assert len(list(span_reader(tmp_path).lines())) == 1
     again = Recorder(telemetry, Redactor(), tmp_path)
-    assert sum(total.count for (name, _), total in again.metrics.totals().items() if name == "operations") == 4
+    assert sum(total.count for (name, _), total in again.metrics.totals().items() if name == "requests") == 4
     again.stop()
 
 
