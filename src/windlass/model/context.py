@@ -13,7 +13,7 @@ from windlass.ports import telemetry
 from windlass.ports.binding import current
 from windlass.ports.clock import from_epoch
 
-__all__ = ["metric", "new_id", "now", "traceparent"]
+__all__ = ["metric", "new_id", "new_ids", "now", "traceparent"]
 
 _METRIC = re.compile(r"[a-z][a-z0-9_]{0,99}\Z")
 
@@ -25,10 +25,19 @@ def new_id() -> str:
     together in a table's index: measured, three times as many inserts a second as with random ids. Where an id must
     not tell when it was made, use `uuid.uuid4()`.
     """
-    drawn = os.urandom(10).hex()
+    return new_ids(1)[0]
+
+
+def new_ids(count: int) -> list[str]:
+    """As many new ids, made quicker together."""
     time_ = f"{time.time_ns() // 1_000_000:012x}"
-    variant = "89ab"[int(drawn[3], 16) & 3]
-    return f"{time_[:8]}-{time_[8:]}-7{drawn[:3]}-{variant}{drawn[4:7]}-{drawn[8:]}"
+    begin = f"{time_[:8]}-{time_[8:]}-7"
+    drawn = os.urandom(10 * count).hex()
+    ids = []
+    for at in range(0, 20 * count, 20):
+        variant = "89ab"[int(drawn[at + 3], 16) & 3]
+        ids.append(f"{begin}{drawn[at : at + 3]}-{variant}{drawn[at + 4 : at + 7]}-{drawn[at + 8 : at + 20]}")
+    return ids
 
 
 def now() -> datetime:

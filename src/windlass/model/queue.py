@@ -212,7 +212,7 @@ class Queue(Resource, Generic[M]):
 
     def _outgoing(self, message: M, delay: timedelta | None, group: str | None, dedupe: str | None) -> Outgoing:
         try:
-            body = msgspec.json.encode(self.shape.encode(message))
+            body = self.shape.json(message)
         except ValueError as error:  # not Unicode, or too many digits even for Python
             raise InvalidItem(f"{self.where}: the message cannot be sent: {error}") from None
         if len(body) > MAX_MESSAGE:

@@ -38,7 +38,7 @@ class Shape(Generic[T]):
             )
         try:
             info = inspect.type_info(kind)
-            msgspec.json.Decoder(kind)
+            self._decoder = msgspec.json.Decoder(kind)
         except (TypeError, NameError, AttributeError) as error:
             raise DeclarationError(
                 f"{kind.__name__} has a field that cannot be decoded: {error}",
@@ -80,6 +80,20 @@ class Shape(Generic[T]):
         except msgspec.ValidationError as error:
             raise Misuse(f"{self.where} cannot hold this {self.kind.__name__}: {error}") from error
         return attributes
+
+    def json(self, item: T) -> bytes:
+        """`item` as JSON text, of the attributes that `encode` gives. Raises as it does, and ValueError for text that
+        is not Unicode."""
+        if self._careful or self._complete is not None or not isinstance(item, self.kind):
+            return msgspec.json.encode(self.encode(item))
+        try:
+            text = msgspec.json.encode(item)
+            self._decoder.decode(text)
+        except UnicodeError:
+            raise
+        except (TypeError, ValueError, OverflowError):
+            return msgspec.json.encode(self.encode(item))  # which says what is wrong
+        return text
 
     def value(self, value: object) -> Any:
         """Any value of a field as JSON types, canonical. Raises InvalidItem."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 __all__ = ["Outgoing", "QueueOperator", "QueuePort", "QueueStats", "Stored"]
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
     """A message to send. `body` is JSON; `delay` in seconds (0 to 900); `group` and `dedupe` are for FIFO queues."""
 
     body: bytes
@@ -19,8 +19,7 @@ class Outgoing:
     dedupe: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True, gc=False):
     """A message as the queue holds it. `attempts` counts the deliveries so far; times are epoch seconds;
     `reason` is why the last attempt failed, on a dead letter; `trace` is what sent it, `TRACE-SPAN`; `receipt` is
     the engine's own name for this message."""
@@ -36,8 +35,7 @@ class Stored:
     receipt: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class QueueStats:
+class QueueStats(msgspec.Struct, frozen=True, gc=False):
     """How many messages wait, are being handled, are delayed, and lie in the dead-letter queue; the age of the
     oldest waiting one in seconds."""
 

@@ -14,7 +14,7 @@ from windlass.dispatch.metrics import Metrics, series
 from windlass.engines.embedded.namespace import Namespace
 from windlass.engines.embedded.store import Insert
 from windlass.errors import EngineUnavailable, InvalidItem
-from windlass.model.context import new_id
+from windlass.model.context import new_ids
 from windlass.model.queue import Queue
 from windlass.ports.binding import invocation_origin
 from windlass.ports.queue import Outgoing, QueueStats, Stored
@@ -82,7 +82,7 @@ class EmbeddedQueue:
             raise InvalidItem(f"{self.model.where}: too much to send at once; send in parts of at most 25 MiB")
         default = self.model.delay.total_seconds()
         trace = None if origin is None else str(origin)
-        ids = [new_id() for _ in messages]
+        ids = new_ids(len(messages))
         rows = [
             (new, sent.body, sent.group, now + (default if sent.delay is None else sent.delay), now, trace)
             for new, sent in zip(ids, messages, strict=True)
