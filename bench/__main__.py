@@ -10,7 +10,19 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from bench import durability, memory, overload, presenter, queue, requests, start, telemetry, workers
+from bench import (
+    cold_start,
+    durability,
+    memory,
+    overload,
+    presenter,
+    queue,
+    requests,
+    runtime,
+    start,
+    telemetry,
+    workers,
+)
 from bench.effort import Effort
 from bench.result import Result
 
@@ -24,6 +36,8 @@ MEASUREMENTS: dict[str, Callable[[Effort], list[Result]]] = {
     "overload": overload.measure,
     "memory": memory.measure,
     "start": start.measure,
+    "cold_start": cold_start.measure,
+    "runtime": runtime.measure,
 }
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 __all__ = [
     "BadRequest",
+    "BundleError",
     "Conflict",
     "DeclarationError",
     "Denied",
@@ -76,6 +77,10 @@ class GraphError(DeclarationError):
         super().__init__(first.summary, where=first.where, fix=first.fix)
         self.faults = tuple(faults)
         self.args = ("\n".join(str(fault) for fault in faults),)
+
+
+class BundleError(WindlassError):
+    """A bundle for AWS cannot be made of a system: a package or a Python that it needs is not to be had."""
 
 
 class LoadError(WindlassError):

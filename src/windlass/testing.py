@@ -26,8 +26,8 @@ import msgspec
 from argon2 import PasswordHasher
 
 from windlass.dispatch.problem import as_problem, problem_response
+from windlass.dispatch.throttle import Throttles
 from windlass.engines.embedded.alarm_mail import MAILER
-from windlass.engines.embedded.api import Throttles
 from windlass.engines.embedded.engine import EmbeddedEngine
 from windlass.engines.embedded.namespace import Namespace
 from windlass.engines.embedded.site import site_answer
@@ -44,7 +44,7 @@ from windlass.ports.secret import SecretOperator
 from windlass.ports.telemetry import Span
 from windlass.ports.user_pool import UserPoolOperator
 
-__all__ = ["Answer", "Driver", "LogLine"]
+__all__ = ["Answer", "Capture", "Driver", "LogLine"]
 
 _MOST_ROUNDS = 100_000
 
@@ -74,13 +74,15 @@ class Answer:
         return msgspec.json.decode(self.body)
 
 
-class _Capture(logging.Handler):
+class Capture(logging.Handler):
+    """Puts what is logged into a driver's `logs`."""
+
     def __init__(self, driver: Driver) -> None:
         super().__init__(logging.INFO)
         self._driver = driver
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = self._driver.engine.redactor.mask(self.format(record))
+        text = self._driver._masked(self.format(record))
         trace_id = getattr(record, "trace_id", None) or invocation_trace()
         self._driver.logs.append(LogLine(record.levelname, record.name, text, trace_id))
 
@@ -123,10 +125,20 @@ class Driver:
         self._spans: list[Span] = []
         self._passwords: dict[str, str] = {}
         self._tokens: dict[str, tuple[str, float]] = {}
-        self._capture = _Capture(self)
+        self._begin_capture(Capture(self))
+
+    def _begin_capture(self, capture: Capture) -> None:
+        self._capture = capture
         logging.getLogger().addHandler(self._capture)
         self._root_level = logging.getLogger().level
         logging.getLogger().setLevel(min(self._root_level, logging.INFO) or logging.INFO)
+
+    def _end_capture(self) -> None:
+        logging.getLogger().removeHandler(self._capture)
+        logging.getLogger().setLevel(self._root_level)
+
+    def _masked(self, text: str) -> str:
+        return self.engine.redactor.mask(text)
 
     def __enter__(self) -> Self:
         return self
@@ -138,8 +150,7 @@ class Driver:
 
     def close(self) -> None:
         """Ends the run; removes the state unless a path was given."""
-        logging.getLogger().removeHandler(self._capture)
-        logging.getLogger().setLevel(self._root_level)
+        self._end_capture()
         self.engine.stop(0)
         if self._folder is not None:
             self._folder.cleanup()
@@ -169,9 +180,12 @@ class Driver:
         if query:
             text = urlencode(query, doseq=True)
         request = Request(method, unquote(path), text, sent, body or b"", "127.0.0.1")
+        return Answer(self._handle(request))
+
+    def _handle(self, request: Request) -> Response:
         response = self._from_site(request) or self._running.http.handle(request)
         self.engine.namespace.store.flush()
-        return Answer(response)
+        return response
 
     def _from_site(self, request: Request) -> Response | None:
         """As in the gateway: what no route takes is the site's, where it has something there."""
@@ -341,4 +355,7 @@ class Driver:
         resource = self.system.resources.get(name)
         if resource is None or resource.noun != noun:
             raise WindlassError(f"{self.system.name} has no {noun} {name!r}")
-        return self._running.ports[name]
+        return self._ports()[name]
+
+    def _ports(self) -> Mapping[str, Any]:
+        return self._running.ports

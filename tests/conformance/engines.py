@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from tests.aws.driver import AwsDriver
+from tests.aws.shared import shared
 from windlass import System
 from windlass.testing import Driver
 
@@ -25,4 +27,16 @@ def _embedded(system: System, path: Path, seed: int | None, clock_start: datetim
     return system.run_embedded(path, seed=seed, clock_start=clock_start)
 
 
-ENGINES = {"embedded": Engine("embedded", _embedded)}
+def _moto(system: System, path: Path, seed: int | None, clock_start: datetime | None) -> Driver:
+    return AwsDriver(system, shared("moto"), str(path), seed=seed, clock_start=clock_start)
+
+
+def _ministack(system: System, path: Path, seed: int | None, clock_start: datetime | None) -> Driver:
+    return AwsDriver(system, shared("ministack"), str(path), seed=seed, clock_start=clock_start)
+
+
+ENGINES = {
+    engine.name: engine
+    for engine in (Engine("embedded", _embedded), Engine("moto", _moto), Engine("ministack", _ministack))
+}
+"""`moto` and `ministack` are the AWS engine, on either of the two that stand in for AWS."""

@@ -86,7 +86,7 @@ def test_a_template_writes_the_mail(start: Start) -> None:
     welcome = mails.template(
         "welcome",
         subject="Welcome, {{ name }}",
-        text="Dear {{ name }},\nyou ordered {{ items | join(', ') }}.\n",
+        text="Dear {{ name }},\nyou ordered {{ items | join(', ') }}.",
         html="<p>Dear {{ name }}</p>",
     )
     app = start(system)
@@ -94,7 +94,7 @@ def test_a_template_writes_the_mail(start: Start) -> None:
         mails.send("ann@example.com", welcome, {"name": "Ann <3", "items": ["tea", "milk"]})
     (mail,) = app.outbox
     assert mail.subject == "Welcome, Ann <3"
-    assert mail.text == "Dear Ann <3,\nyou ordered tea, milk.\n"
+    assert mail.text == "Dear Ann <3,\nyou ordered tea, milk."
     assert mail.html == "<p>Dear Ann &lt;3</p>"
 
 

@@ -8,8 +8,8 @@ from datetime import UTC
 
 import msgspec
 
-from windlass.engines.embedded.log_entries import LogEntry, entry_of
-from windlass.engines.embedded.redact import Redactor
+from windlass.dispatch.log_entries import LogEntry, entry_of
+from windlass.dispatch.redact import Redactor
 
 __all__ = ["json_line", "show_logs", "text_line"]
 

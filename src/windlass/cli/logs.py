@@ -12,7 +12,7 @@ from windlass.cli.home import home_options
 from windlass.cli.listing import harmless
 from windlass.cli.log_lines import json_line, text_line
 from windlass.cli.recorded import follow_option, nothing_recorded, repeat, since_option, started, system_option
-from windlass.engines.embedded.log_entries import LogEntry
+from windlass.dispatch.log_entries import LogEntry
 from windlass.engines.embedded.recorder import log_reader, telemetry_folder
 
 __all__ = ["logs"]

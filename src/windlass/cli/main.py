@@ -32,6 +32,11 @@ COMMANDS: Mapping[str, Place] = {
     "check": Place("windlass.cli.check", "Say what is wrong with systems, and how to mend it."),
     "graph": Place("windlass.cli.graph", "Print what a system consists of: as JSON, Mermaid or SVG."),
     "openapi": Place("windlass.cli.openapi", "Print the OpenAPI document of a system's apis."),
+    "explain": Place(
+        "windlass.cli.explain", "Say what each handler may do on AWS, and which of its uses asked for it."
+    ),
+    "cost": Place("windlass.cli.cost", "Say what a system costs on AWS in a month, and which limit it meets first."),
+    "invoke": Place("windlass.cli.invoke", "Run a handler as its Lambda function would, on an event of AWS."),
     "users": Place("windlass.cli.users", "Add, list and change the users of a system."),
     "secret": Place("windlass.cli.secret", "Set a system's secrets, and see which are set."),
     "token": Place("windlass.cli.token", "Make a bearer token to try a system with."),

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from windlass.dispatch.redact import Redactor
 from windlass.dispatch.telemetry import Telemetry
 from windlass.engines.embedded.alarm import AlarmBook
 from windlass.engines.embedded.engine import EmbeddedSystem
 from windlass.engines.embedded.namespace import Namespace, folder
-from windlass.engines.embedded.redact import Redactor
 from windlass.errors import HomeError
 from windlass.model.mailer import Mailer
 from windlass.model.queue import Queue

@@ -11,7 +11,7 @@ import click
 
 from windlass.cli.log_lines import show_logs
 from windlass.cli.serve import DRAIN_SECONDS, Settings, address, hold, say_credentials, say_ready, watch_code
-from windlass.engines.embedded.redact import Redactor
+from windlass.dispatch.redact import Redactor
 from windlass.engines.embedded.server import listen, listen_together
 from windlass.engines.embedded.supervisor import Supervisor
 from windlass.errors import HomeError

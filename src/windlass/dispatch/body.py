@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-from email.message import Message as Headers
 from typing import Any
 
 import msgspec
@@ -41,6 +40,8 @@ def json_text(body: bytes, content_type: str | None, content_encoding: str | Non
 
 
 def _charset(content_type: str) -> str:
+    from email.message import Message as Headers  # takes longer to import than all of a function's dispatch
+
     headers = Headers()
     headers["content-type"] = content_type
     kind = headers.get_content_type()

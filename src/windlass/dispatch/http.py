@@ -22,12 +22,14 @@ from windlass.errors import (
     Forbidden,
     HandlerTimeout,
     PayloadTooLarge,
+    Problem,
     ServiceUnavailable,
     TooManyRequests,
     Unauthorized,
     Unprocessable,
 )
 from windlass.model.api import Api, Reply, Route
+from windlass.model.handler import Handler
 from windlass.model.signature import parameters
 from windlass.model.user_pool import UserPool
 from windlass.ports.api import Caller, Request, Response
@@ -66,15 +68,21 @@ class HttpDispatch:
     """All routes of a system.
 
     `admit(route, caller_id)` returns 0, or after how many seconds to come again; it is asked once for the route
-    (None) and once for the caller. `idempotency` keeps answers for routes that are idempotent.
+    (None) and once for the caller. `idempotency` keeps answers for routes that are idempotent; None where none is.
+    `only` names the one handler whose routes are served, where each has a function of its own.
     """
 
-    def __init__(self, context: Context, *, admit: Admit, idempotency: IdempotencyPort) -> None:
+    def __init__(
+        self, context: Context, *, admit: Admit, idempotency: IdempotencyPort | None, only: str | None = None
+    ) -> None:
         self._context, self._admit, self._idempotency = context, admit, idempotency
         self._authorizers = context.system.authorizers
         self._said_at: dict[str, float] = {}
         self._router: Router[Target] = Router(
-            (route.method, route.path, Target(route)) for api in context.system.of(Api) for route in api.routes
+            (route.method, route.path, Target(route))
+            for api in context.system.of(Api)
+            for route in api.routes
+            if only in (None, route.handler.name)
         )
 
     def allowed(self, path: str) -> list[str]:
@@ -156,21 +164,30 @@ class HttpDispatch:
         auth = route.auth
         if auth is None:
             return None
-        if isinstance(auth, UserPool):
+        if request.caller is not None:
+            if isinstance(request.caller, Problem):
+                raise request.caller
+            caller = request.caller
+        elif isinstance(auth, UserPool):
             caller = caller_of(self._verified(auth, request))
         else:
             handler = self._authorizers[auth]
             limit = min(deadline, time.monotonic() + handler.timeout)
-            caused = Origin(span.trace, span.id)
-            own = self._context.telemetry.begin("authorizer", handler.name, self._context.system.name, caused)
-            try:
-                caller = self._context.call(handler, own, limit, lambda: auth(request))
-            finally:
-                self._context.telemetry.end(own)
-            if not isinstance(caller, Caller):
-                raise TypeError(f"the authorizer {handler.name} returned {type(caller).__name__}, not a Caller")
+            caller = self.authorize(handler, request, limit, Origin(span.trace, span.id))
         if route.roles and not route.roles & caller.roles:
             raise Forbidden(f"this needs the role {' or '.join(sorted(route.roles))}")
+        return caller
+
+    def authorize(self, handler: Handler, request: Request, deadline: float, cause: Origin | None = None) -> Caller:
+        """Who calls, as an authorizer of the system's own finds out. Raises what it raises."""
+        telemetry = self._context.telemetry
+        span = telemetry.begin("authorizer", handler.name, self._context.system.name, cause)
+        try:
+            caller = self._context.call(handler, span, deadline, lambda: handler.function(request))
+        finally:
+            telemetry.end(span)
+        if not isinstance(caller, Caller):
+            raise TypeError(f"the authorizer {handler.name} returned {type(caller).__name__}, not a Caller")
         return caller
 
     def _verified(self, auth: UserPool, request: Request) -> Mapping[str, Any]:
@@ -201,6 +218,7 @@ class HttpDispatch:
         scope = f"{self._context.system.name}/{route.handler.name}/{caller.id if caller else ''}"
         fingerprint = hashlib.sha256(f"{request.path}?{request.query}\n".encode() + request.body).digest()
         store = self._idempotency
+        assert store is not None
         begun = store.begin(scope, key, fingerprint, route.handler.timeout + 1)
         if isinstance(begun, Running):
             raise Conflict("a request with this Idempotency-Key is still running", retry_after=begun.seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,6 +43,10 @@ class MessageDispatch:
         for stored in messages:
             if stored.group is not None and stored.group in blocked:
                 failures[stored.id] = "an earlier message of its group failed"
+                continue
+            if time.monotonic() > deadline:
+                failures[stored.id] = "no time was left for it"
+                blocked.update([stored.group] if stored.group else [])
                 continue
             cause = _cause(stored)
             try:

@@ -7,6 +7,7 @@ import inspect
 from windlass.dispatch.context import Context, logger
 from windlass.model.handler import Handler
 from windlass.ports.schedule import Tick
+from windlass.ports.telemetry import Origin
 
 __all__ = ["TickDispatch"]
 
@@ -18,10 +19,10 @@ class TickDispatch:
         self._context, self._handler = context, handler
         self._takes_tick = bool(inspect.signature(handler.function).parameters)
 
-    def handle(self, tick: Tick, deadline: float) -> bool:
-        """Runs the handler; whether it succeeded. Never raises."""
+    def handle(self, tick: Tick, deadline: float, cause: Origin | None = None) -> bool:
+        """Runs the handler, in the trace of `cause` or one of its own; whether it succeeded. Never raises."""
         handler, telemetry = self._handler, self._context.telemetry
-        span = telemetry.begin("tick", handler.trigger, self._context.system.name)
+        span = telemetry.begin("tick", handler.trigger, self._context.system.name, cause)
         try:
             self._context.call(
                 handler,

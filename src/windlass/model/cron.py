@@ -11,12 +11,12 @@ from __future__ import annotations
 import calendar
 import re
 from datetime import UTC, date, datetime, time, timedelta
-from typing import NoReturn
-from zoneinfo import ZoneInfo
-
-from cronsim import CronSim, CronSimError
+from typing import TYPE_CHECKING, NoReturn
 
 from windlass.errors import DeclarationError
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 __all__ = ["Cron"]
 
@@ -84,6 +84,8 @@ class Cron:
 
     def _next_wall(self, wall: datetime) -> datetime | None:
         """The first time after `wall` that fits, on a clock that is never changed."""
+        from cronsim import CronSim, CronSimError
+
         while wall.year <= self._years[-1]:
             year = next(year for year in self._years if year >= wall.year)
             if year != wall.year:

@@ -118,14 +118,14 @@ def check_ttl_field(shape: Shape[Any], name: str, *, where: str) -> None:
 
 class KeyRule:
     """What a value of the key field `name` must be: 1 to `size` bytes of UTF-8, or an integer of 64 bits, whichever
-    the field is. Made once, since every read and write asks."""
+    the field is; `number` says which. Made once, since every read and write asks."""
 
-    __slots__ = ("_name", "_number", "_size", "_surely")
+    __slots__ = ("_name", "_size", "_surely", "number")
 
     def __init__(self, shape: Shape[Any], name: str, size: int) -> None:
         kind, _ = _bare(shape.fields[name].type)
         self._name, self._size, self._surely = name, size, size // 4
-        self._number = (
+        self.number = (
             isinstance(kind, inspect.IntType)
             or (isinstance(kind, inspect.EnumType) and issubclass(kind.cls, int))
             or (isinstance(kind, inspect.LiteralType) and isinstance(kind.values[0], int))
@@ -134,7 +134,7 @@ class KeyRule:
     def check(self, value: object) -> None:
         """Raises InvalidItem unless `value` can be stored."""
         name = self._name
-        if self._number:
+        if self.number:
             if type(value) is not int or not -(2**63) <= value < 2**63:
                 raise InvalidItem(f"{name} must be a whole number of at most 64 bits", field=name)
         elif type(value) is not str:

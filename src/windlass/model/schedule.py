@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from windlass.errors import DeclarationError
-from windlass.model.cron import Cron
 from windlass.model.handler import Handler, declare
 from windlass.model.resource import Resource, check_duration
 
 if TYPE_CHECKING:
+    from windlass.model.cron import Cron
     from windlass.model.system import System
 
 __all__ = ["Schedule"]
@@ -45,6 +44,11 @@ class Schedule(Resource):
         retries: int = 2,
     ) -> None:
         super().__init__(system, name)
+        # Imported for a system that has a schedule: time zones and the calendar cost every other start 5 ms.
+        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+        from windlass.model.cron import Cron
+
         if (every is None) == (cron is None):
             raise DeclarationError(
                 "give either every= or cron=", where=self.where, fix='every=timedelta(minutes=5) or cron="0 3 * * ? *"'
@@ -66,7 +70,7 @@ class Schedule(Resource):
                 f"timezone={timezone!r} is unknown", where=self.where, fix='an IANA name such as "Europe/Madrid"'
             ) from None
         self.every, self.cron_text, self.timezone, self.retries = every, cron, timezone, retries
-        self.cron = None if cron is None else Cron(cron, zone, where=self.where)
+        self.cron: Cron | None = None if cron is None else Cron(cron, zone, where=self.where)
         self.handler: Handler | None = None
 
     def next_after(self, moment: datetime) -> datetime | None:

@@ -318,6 +318,10 @@ class Table(Resource, Generic[T]):
             raise Misuse(f"{self.where} has no sort key, but one was given")
         return Key(partition, sort)
 
+    def is_number(self, field: str) -> bool:
+        """Whether a field that is a key holds whole numbers, rather than text."""
+        return self._rule(field).number
+
     def _rule(self, name: str, size: int = MAX_PARTITION) -> KeyRule:
         rule = self._rules.get((name, size))
         if rule is None:

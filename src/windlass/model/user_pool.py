@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta
 
-from windlass.errors import DeclarationError
+from windlass.errors import DeclarationError, InvalidItem
 from windlass.model.resource import Resource, check_duration, check_list, operation
 from windlass.ports.binding import port
 from windlass.ports.user_pool import Tokens, UserPoolPort
@@ -17,7 +17,7 @@ from windlass.ports.user_pool import Tokens, UserPoolPort
 if TYPE_CHECKING:
     from windlass.model.system import System
 
-__all__ = ["Credentials", "UserPool"]
+__all__ = ["Credentials", "UserPool", "checked_groups"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +110,11 @@ class UserPool(Resource):
         """Revokes the refresh token and all that came of it. Unknown tokens are not an error."""
         pool: UserPoolPort = port(self.name, "sign_out")
         pool.sign_out(refresh_token)
+
+
+def checked_groups(pool: UserPool, groups: Sequence[str]) -> list[str]:
+    """The groups sorted, each once. Raises InvalidItem for one that the pool does not declare."""
+    if unknown := set(groups) - set(pool.groups):
+        known = ", ".join(pool.groups) or "none"
+        raise InvalidItem(f"unknown groups: {', '.join(sorted(unknown))} (declared: {known})", field="groups")
+    return sorted(set(groups))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from windlass.errors import Problem
 from windlass.ports.telemetry import Span
 
 __all__ = ["ApiPort", "Caller", "Request", "Response"]
@@ -24,7 +25,8 @@ class Caller:
 @dataclass(slots=True)
 class Request:
     """An HTTP request. `path` is below the system's prefix, percent-decoded and starts with `/`; `query` is the text
-    after the `?`, as it was sent; header names are in lower case. `span` was begun by who received it."""
+    after the `?`, as it was sent; header names are in lower case. `span` was begun by who received it. `caller` is who
+    calls, or why nobody may, where something in front has found that out already: API Gateway's authorizer."""
 
     method: str
     path: str
@@ -34,6 +36,7 @@ class Request:
     remote: str = ""
     trace_id: str = ""
     span: Span | None = field(default=None, repr=False)
+    caller: Caller | Problem | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)

@@ -32,7 +32,7 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
     group: str | None = None
     trace: str | None = None
     reason: str | None = None
-    receipt: int = 0
+    receipt: int | str = 0
 
 
 class QueueStats(msgspec.Struct, frozen=True, gc=False):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import msgspec
 
+from windlass.dispatch.log_entries import LogEntry
 from windlass.dispatch.metrics import Distribution, minute_of, series
-from windlass.engines.embedded.log_entries import LogEntry
 from windlass.engines.embedded.metric_store import MetricStore
 from windlass.engines.embedded.recorder import metrics_path, telemetry_folder
 from windlass.engines.embedded.segments import SegmentWriter

@@ -14,13 +14,15 @@ from windlass.dispatch.context import Context, logger
 from windlass.dispatch.http import HttpDispatch
 from windlass.dispatch.messages import MessageDispatch
 from windlass.dispatch.metrics import series
+from windlass.dispatch.redact import Redactor
 from windlass.dispatch.telemetry import Telemetry
+from windlass.dispatch.throttle import Throttles
 from windlass.dispatch.tick import TickDispatch
 from windlass.engines.embedded.alarm import AlarmBook, EmbeddedAlarm
 from windlass.engines.embedded.alarm_evidence import Evidence, SpanFinder, recorded_spans
 from windlass.engines.embedded.alarm_mail import AlarmPost, alarm_mailer
 from windlass.engines.embedded.alarm_source import AlarmSource, WatchedSystem
-from windlass.engines.embedded.api import EmbeddedApi, Throttles
+from windlass.engines.embedded.api import EmbeddedApi
 from windlass.engines.embedded.baton import Baton
 from windlass.engines.embedded.clock_jump import ClockJump, Timers
 from windlass.engines.embedded.idempotency import EmbeddedIdempotency
@@ -30,7 +32,6 @@ from windlass.engines.embedded.passwords import Passwords
 from windlass.engines.embedded.pump import Pump, Source
 from windlass.engines.embedded.queue import EmbeddedQueue, QueueSource
 from windlass.engines.embedded.recorder import Export, Limits, Recorder
-from windlass.engines.embedded.redact import Redactor
 from windlass.engines.embedded.schedule import EmbeddedSchedule, ScheduleSource
 from windlass.engines.embedded.secret import EmbeddedSecret
 from windlass.engines.embedded.shared_throttles import SharedThrottles
@@ -258,6 +259,9 @@ class EmbeddedEngine:
             self._tidying = _Tidying(self._flush)
             return
         self.consumers.start()
+        for source in self.sources:
+            if isinstance(source, QueueSource):
+                source.paced = True
         housekeeping = _Housekeeping(self)
         self.jump.timers.append(housekeeping)
         sources = [*self.sources, housekeeping]

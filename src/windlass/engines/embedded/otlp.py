@@ -16,8 +16,8 @@ from importlib.util import find_spec
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from windlass.dispatch.log_entries import LogEntry
 from windlass.dispatch.metrics import Deltas, Distribution, Series
-from windlass.engines.embedded.log_entries import LogEntry
 from windlass.engines.embedded.metric_catalogue import described
 from windlass.errors import WindlassError
 from windlass.ports.telemetry import Span

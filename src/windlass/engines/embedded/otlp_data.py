@@ -41,8 +41,8 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from windlass.dispatch.log_entries import LogEntry
 from windlass.dispatch.metrics import Distribution, Series
-from windlass.engines.embedded.log_entries import LogEntry
 from windlass.engines.embedded.metric_catalogue import SECONDS_BOUNDS, cumulative, described
 from windlass.ports.telemetry import Span
 

@@ -1,11 +1,7 @@
-"""Passwords: which may be set, and how they are kept.
+"""Passwords: how they are kept.
 
 They are kept as Argon2id (RFC 9106) with the parameters of argon2-cffi, which are that RFC's for machines with
-little memory: 64 MiB, three passes, four lanes. A password is prepared as RFC 8265, 4.2 (OpaqueString) says: every
-kind of space becomes U+0020 and the text is put in normalisation form C, so that the same password typed on
-another keyboard is the same. Compatibility forms (NFKC) are left as they are: they would make passwords that look
-different equal. Rules for what a password is made of there are none, as NIST SP 800-63B, 3.1.1.2 advises; length is
-what counts.
+little memory: 64 MiB, three passes, four lanes. What is hashed, and what may be set, `model.password` says.
 """
 
 from __future__ import annotations
@@ -13,7 +9,6 @@ from __future__ import annotations
 import base64
 import secrets
 import threading
-import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -22,18 +17,11 @@ from argon2.exceptions import HashingError, InvalidHashError, VerificationError,
 from argon2.low_level import error_to_str
 
 from windlass.errors import EngineUnavailable, InvalidItem, InvalidState, TooManyRequests
+from windlass.model.password import check_password, prepared_password
 
-__all__ = ["MAX_LENGTH", "Passwords", "Slots"]
-
-MAX_LENGTH = 256
-"""The most characters of a password, as Cognito has it:
-https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_SignUp.html"""
+__all__ = ["Passwords", "Slots"]
 
 _DECODING_FAIL = -32  # ARGON2_DECODING_FAIL in argon2.h
-
-# Control characters cannot be typed; surrogates cannot be encoded; what is unassigned today may be normalised
-# differently by tomorrow's Unicode, and the user would be locked out.
-_REFUSED = {"Cc", "Cs", "Cn"}
 
 
 class Slots:
@@ -88,23 +76,8 @@ class Passwords:
         self.hash_of_nobody = self._random_hash()
 
     def check(self, password: str, *names: str | None) -> None:
-        """Raises InvalidItem for a password that may not be set. `names` are what the user is known by: none of
-        them may be the password."""
-
-        def refuse(fault: str) -> None:
-            raise InvalidItem(f"the password {fault}", field="password")
-
-        if len(password) > MAX_LENGTH:
-            refuse(f"has {len(password):,} characters; the most is {MAX_LENGTH}")
-        if any(unicodedata.category(character) in _REFUSED for character in password):
-            refuse("has a control character, or one that Unicode does not know")
-        text = _normal(password)
-        if not self._min_length <= len(text) <= MAX_LENGTH:
-            refuse(f"has {len(text)} characters; the least is {self._min_length}, the most {MAX_LENGTH}")
-        if text != text.strip():
-            refuse("begins or ends with a space, which Cognito does not take")
-        if any(name is not None and text.casefold() == name.casefold() for name in names):
-            refuse("is the name of the user")
+        """Raises InvalidItem for a password that may not be set, to a user who is known by `names`."""
+        check_password(password, *names, min_length=self._min_length)
 
     def hash(self, password: str) -> str:
         """The text that is kept, in the PHC string format. Raises TooManyRequests, EngineUnavailable."""
@@ -165,16 +138,7 @@ def _too_many() -> TooManyRequests:
     return TooManyRequests("too many sign-ins at once; try again", retry_after=1.0)
 
 
-def _normal(password: str) -> str:
-    spaced = "".join(" " if unicodedata.category(character) == "Zs" else character for character in password)
-    return unicodedata.normalize("NFC", spaced)
-
-
 def _prepared(password: str) -> bytes | None:
     """The bytes that are hashed; None for a text that no password can be."""
-    if len(password) > MAX_LENGTH:
-        return None
-    try:
-        return _normal(password).encode()
-    except UnicodeEncodeError:
-        return None
+    text = prepared_password(password)
+    return None if text is None else text.encode()

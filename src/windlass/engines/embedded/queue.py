@@ -23,6 +23,7 @@ __all__ = ["EmbeddedQueue", "QueueSource", "all_stats"]
 
 _DEDUPE_SECONDS = 300.0
 _GATHER_SECONDS = 0.02
+_SEVERAL = 5
 _MOST_DELETED = 500
 _MAX_SEND = 262_144 * 100
 _COUNTS = (
@@ -313,9 +314,13 @@ class QueueSource:
     With `chaos`, which the test driver gives, messages of a batch come in any order and some come twice, as SQS
     may deliver them; a FIFO queue keeps its order.
 
-    While a batch is being handled, what arrives gathers until that is done, or there is a full batch, or it has waited
-    for 20 ms: a batch for each message that comes costs several times as much as handling it.
+    While a batch is being handled, and right after one of several messages, what arrives gathers until there is a full
+    batch, or it has waited for 20 ms: a batch for each message that comes costs several times as much as handling it,
+    and keeps those who send from writing. A message that comes alone is handled at once. The test driver, whose clock
+    stands still, is not `paced`.
     """
+
+    paced = False
 
     def __init__(self, queue: EmbeddedQueue, dispatch: MessageDispatch, *, chaos: random.Random | None = None) -> None:
         self.queue, self.dispatch, self.chaos = queue, dispatch, chaos
@@ -323,10 +328,13 @@ class QueueSource:
         self.concurrency = self._consumer.concurrency
         self._lock = threading.Lock()
         self._active: set[QueueWork] = set()
+        self._gather_until = 0.0
 
     def due_at(self) -> float | None:
         window = self._consumer.window
-        return self.queue.due_at(self._consumer.batch, max(window, _GATHER_SECONDS) if self._active else window)
+        if self._active or time.monotonic() < self._gather_until:
+            window = max(window, _GATHER_SECONDS)
+        return self.queue.due_at(self._consumer.batch, window)
 
     def began(self, work: QueueWork) -> None:
         """A batch is on its way to the handler."""
@@ -342,6 +350,8 @@ class QueueSource:
         works: list[QueueWork] = []
         try:
             while len(works) < room and (messages := self.queue.receive(self._consumer.batch)):
+                if self.paced and len(messages) >= _SEVERAL:
+                    self._gather_until = time.monotonic() + _GATHER_SECONDS
                 works.append(QueueWork(self, messages, self._consumer.handler.timeout))
         except EngineUnavailable:
             # What was received before it has used up an attempt: it must run. The next round meets the fault again.

@@ -17,12 +17,12 @@ from typing import Any, Protocol
 
 import msgspec
 
+from windlass.dispatch.log_entries import LogEntry, entry_of
 from windlass.dispatch.metrics import Deltas, Distribution, minute_of
+from windlass.dispatch.redact import Redactor
 from windlass.dispatch.telemetry import Telemetry
 from windlass.engines.embedded.baton import Baton
-from windlass.engines.embedded.log_entries import LogEntry, entry_of
 from windlass.engines.embedded.metric_store import MetricStore
-from windlass.engines.embedded.redact import Redactor
 from windlass.engines.embedded.segments import SegmentReader, SegmentWriter
 from windlass.errors import EngineUnavailable
 from windlass.ports.telemetry import Span

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 
+from windlass.dispatch.redact import Redactor
 from windlass.engines.embedded.namespace import Namespace
-from windlass.engines.embedded.redact import Redactor
 from windlass.errors import InvalidItem, SecretNotSet
 from windlass.model.secret import Secret
 

@@ -22,10 +22,10 @@ from windlass.engines.embedded.passwords import Passwords
 from windlass.engines.embedded.signing_key import SigningKeys
 from windlass.engines.embedded.token_families import Family, TokenFamilies
 from windlass.engines.embedded.tokens import TokenReader, check_times, sign
-from windlass.engines.embedded.usernames import canonical_email, canonical_username
 from windlass.engines.embedded.users import StoredUser, Users
-from windlass.errors import Conflict, InvalidItem, NotFound, Unauthorized, WrongCredentials
-from windlass.model.user_pool import UserPool
+from windlass.errors import Conflict, NotFound, Unauthorized, WrongCredentials
+from windlass.model.user_pool import UserPool, checked_groups
+from windlass.model.username import canonical_username, new_address, new_username
 from windlass.ports.clock import iso
 from windlass.ports.user_pool import Tokens, User
 
@@ -210,7 +210,7 @@ class EmbeddedUserPool:
     def set_groups(self, username: str, groups: Sequence[str]) -> None:
         """Puts a user into these groups only. Tokens issued before keep theirs until they expire, as Cognito's do;
         to end them, disable the user and enable it again. Raises NotFound, InvalidItem."""
-        checked = self._checked_groups(groups)
+        checked = checked_groups(self._model, groups)
         with self._store.atomic() as db:
             self._users.set_groups(db, self._must_find(username).username, checked)
 
@@ -240,12 +240,9 @@ class EmbeddedUserPool:
     def _create(
         self, username: str, password: str, email: str | None, groups: Sequence[str], *, only_first: bool
     ) -> User:
-        name = self._canonical(username)
-        if name is None:
-            kind = "an e-mail address" if self._model.sign_in_by == "email" else "1 to 128 characters without spaces"
-            raise InvalidItem(f"a user name of this pool is {kind}", field="username")
-        address = self._address(name, email)
-        checked = self._checked_groups(groups)
+        name = new_username(username, self._model.sign_in_by)
+        address = new_address(name, email, self._model.sign_in_by)
+        checked = checked_groups(self._model, groups)
         self._passwords.check(password, name, address)
         if self._users.find(name) is not None:
             raise Conflict(f"there is a user {name} already")
@@ -258,23 +255,6 @@ class EmbeddedUserPool:
                 db, name, email=address, groups=checked, password=hashed, created_at=self._clock.now()
             )
         return self._shown(user)
-
-    def _address(self, name: str, email: str | None) -> str | None:
-        by_email = self._model.sign_in_by == "email"
-        if email is None:
-            return name if by_email else None
-        address = canonical_email(email)
-        if address is None:
-            raise InvalidItem("this is no e-mail address", field="email")
-        if by_email and address != name:
-            raise InvalidItem("users of this pool are known by their e-mail address: give the same", field="email")
-        return address
-
-    def _checked_groups(self, groups: Sequence[str]) -> list[str]:
-        if unknown := set(groups) - set(self._model.groups):
-            known = ", ".join(self._model.groups) or "none"
-            raise InvalidItem(f"unknown groups: {', '.join(sorted(unknown))} (declared: {known})", field="groups")
-        return sorted(set(groups))
 
     def _groups(self, user: StoredUser) -> tuple[str, ...]:
         """The user's groups that are still declared."""

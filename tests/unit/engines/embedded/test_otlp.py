@@ -17,8 +17,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.up import Up
+from windlass.dispatch.log_entries import LogEntry
 from windlass.dispatch.metrics import Distribution, series
-from windlass.engines.embedded.log_entries import LogEntry
 from windlass.engines.embedded.otlp import OtlpExport, checked_endpoint, header_secrets
 from windlass.errors import WindlassError
 from windlass.ports.telemetry import Span

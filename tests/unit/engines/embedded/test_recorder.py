@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from windlass.dispatch.log_entries import LogEntry
 from windlass.dispatch.metrics import Deltas, series
+from windlass.dispatch.redact import Redactor
 from windlass.dispatch.telemetry import Telemetry
-from windlass.engines.embedded.log_entries import LogEntry
 from windlass.engines.embedded.recorder import Limits, Recorder, log_reader, span_reader, telemetry_folder
-from windlass.engines.embedded.redact import Redactor
 from windlass.ports.clock import SystemClock
 from windlass.ports.telemetry import Span, new_span_id
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from windlass.dispatch.redact import Redactor
 from windlass.engines.embedded.namespace import Namespace
-from windlass.engines.embedded.redact import Redactor
 from windlass.engines.embedded.secret import EmbeddedSecret
 from windlass.errors import InvalidItem, InvalidState, SecretNotSet
 from windlass.model.secret import Secret

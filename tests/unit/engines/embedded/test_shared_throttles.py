@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from windlass import System, Throttle
-from windlass.engines.embedded.api import Throttles
+from windlass.dispatch.throttle import Throttles
 from windlass.engines.embedded.shared_throttles import SharedThrottles
 from windlass.model.api import Route
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from windlass import Index, InvalidItem, Page, System
-from windlass.engines.embedded.item_size import MAX_ITEM, check_numbers, check_size, item_size
 from windlass.errors import InvalidState
+from windlass.model.item_size import MAX_ITEM, check_numbers, check_size, item_size
 from windlass.model.table import Table
 from windlass.testing import Driver
 

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from windlass.engines.embedded.log_entries import LogEntry, entry_of
-from windlass.engines.embedded.redact import Redactor
+from windlass.dispatch.log_entries import LogEntry, entry_of
+from windlass.dispatch.redact import Redactor
 from windlass.ports.binding import Invocation, invoked
 from windlass.ports.clock import ManualClock
 

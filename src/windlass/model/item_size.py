@@ -6,13 +6,14 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCal
 
 from __future__ import annotations
 
+import math
 import re
 from decimal import Decimal
 from typing import Any
 
 from windlass.errors import InvalidItem
 
-__all__ = ["MAX_ITEM", "check_numbers", "check_size", "item_size"]
+__all__ = ["MAX_ITEM", "check_numbers", "check_size", "holdable", "item_size"]
 
 MAX_ITEM = 400 * 1024
 
@@ -47,7 +48,21 @@ def _value_size(value: Any) -> int:
 
 def _digits(value: float) -> str:
     """The significant digits of a number; none of 0."""
-    return "".join(map(str, Decimal(str(value)).as_tuple().digits)).strip("0")
+    return "".join(map(str, _decimal(value).as_tuple().digits)).strip("0")
+
+
+def _decimal(value: int | float) -> Decimal:
+    """A float as its shortest text, a whole number exactly."""
+    return Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+
+
+def holdable(number: int | float) -> bool:
+    """Whether DynamoDB can hold a number: of at most 38 significant digits, and from 1E-130 to 9.9E+125 or 0."""
+    if not number or isinstance(number, bool):
+        return True
+    if isinstance(number, float) and not math.isfinite(number):
+        return False
+    return len(_digits(number)) <= MAX_DIGITS and _decimal(number).adjusted() in _EXPONENTS
 
 
 def check_numbers(attributes: dict[str, Any], text: bytes, where: str) -> None:
@@ -62,11 +77,7 @@ def _check_number(value: Any, where: str) -> None:
     if isinstance(value, dict | list):
         for part in value.values() if isinstance(value, dict) else value:
             _check_number(part, where)
-    elif (
-        isinstance(value, int | float)
-        and value
-        and (len(_digits(value)) > MAX_DIGITS or Decimal(str(value)).adjusted() not in _EXPONENTS)
-    ):
+    elif isinstance(value, int | float) and not holdable(value):
         raise InvalidItem(
             f"an item of {where} has a number that is too large or has too many digits: {str(value)[:60]}"
         )

@@ -6,7 +6,9 @@ import re
 import unicodedata
 from typing import Literal
 
-__all__ = ["canonical_email", "canonical_username"]
+from windlass.errors import InvalidItem
+
+__all__ = ["canonical_email", "canonical_username", "new_address", "new_username"]
 
 _LONGEST_EMAIL = 254  # RFC 5321, 4.5.3.1.3, without the angle brackets
 _LONGEST_NAME = 128  # https://docs.aws.amazon.com/cognito-user-identity-pools/latest/APIReference/API_SignUp.html
@@ -40,3 +42,26 @@ def canonical_username(text: str, sign_in_by: Literal["email", "username"]) -> s
     if not 1 <= len(name) <= _LONGEST_NAME:
         return None
     return name if all(unicodedata.category(character)[0] in "LMNPS" for character in name) else None
+
+
+def new_username(text: str, sign_in_by: Literal["email", "username"]) -> str:
+    """The canonical form of a name for a new user. Raises InvalidItem."""
+    name = canonical_username(text, sign_in_by)
+    if name is None:
+        kind = "an e-mail address" if sign_in_by == "email" else "1 to 128 characters without spaces"
+        raise InvalidItem(f"a user name of this pool is {kind}", field="username")
+    return name
+
+
+def new_address(name: str, email: str | None, sign_in_by: Literal["email", "username"]) -> str | None:
+    """The e-mail address of a new user whose canonical name is `name`: in a pool of addresses the name itself, in
+    one of names what is given besides. Raises InvalidItem."""
+    by_email = sign_in_by == "email"
+    if email is None:
+        return name if by_email else None
+    address = canonical_email(email)
+    if address is None:
+        raise InvalidItem("this is no e-mail address", field="email")
+    if by_email and address != name:
+        raise InvalidItem("users of this pool are known by their e-mail address: give the same", field="email")
+    return address

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 
 import windlass
-from windlass.engines.embedded.redact import Redactor
+from windlass.dispatch.redact import Redactor
 from windlass.ports.binding import running
 
 __all__ = ["LogEntry", "entry_of"]

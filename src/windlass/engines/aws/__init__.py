@@ -1,0 +1,1 @@
+"""The AWS engine: a file for each noun, over boto3."""

@@ -1,0 +1,89 @@
+"""A deployed system: which stage of it, in which account and region, and what its parts are called there.
+
+Names are made from the system's, the stage's and the resource's, so that the policies, the Terraform and the running
+function agree on them without being told. A resource's name has no hyphen, so names of Windlass's own parts, which have
+one after the prefix, can never be a resource's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from windlass.errors import EngineUnavailable
+
+__all__ = ["Stage"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One deployment of `system`: `name` is the stage (`dev`), `account` has twelve digits. `made` holds what AWS made
+    up itself, by the names that `told` is asked for: a queue's URL, a user pool's id."""
+
+    system: str
+    name: str
+    region: str
+    account: str
+    made: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of_environment(cls, system: str, environ: Mapping[str, str], account: str) -> Stage:
+        """The stage that a function's environment tells: `WINDLASS_STAGE`, `AWS_REGION`, and `WINDLASS_DATA_URL` for
+        what AWS made up. Raises EngineUnavailable for one that does not say it."""
+        missing = [name for name in ("WINDLASS_STAGE", "AWS_REGION") if not environ.get(name)]
+        if missing:
+            raise EngineUnavailable(f"the function's environment lacks {' and '.join(missing)}; deploy it again")
+        return cls(
+            system,
+            environ["WINDLASS_STAGE"],
+            environ["AWS_REGION"],
+            account,
+            {name: value for name, value in environ.items() if name.startswith("WINDLASS_")},
+        )
+
+    @staticmethod
+    def variable(resource: str, what: str) -> str:
+        """The variable of a function's environment that tells `what` of a resource: `WINDLASS_DATA_URL`."""
+        return f"WINDLASS_{resource}_{what}".upper()
+
+    def told(self, resource: str, what: str) -> str:
+        """What AWS made up for a resource: the `url` of a queue or an api, the `pool` and `client` of a user pool.
+        Raises EngineUnavailable when the environment does not say it."""
+        variable = self.variable(resource, what)
+        found = self.made.get(variable)
+        if not found:
+            raise EngineUnavailable(f"the function's environment lacks {variable}, for {resource}; deploy it again")
+        return found
+
+    @property
+    def partition(self) -> str:
+        """The part of an ARN that differs in China and for the government of the USA."""
+        if self.region.startswith("cn-"):
+            return "aws-cn"
+        return "aws-us-gov" if self.region.startswith("us-gov-") else "aws"
+
+    def arn(self, service: str, rest: str) -> str:
+        """`arn:aws:SERVICE:REGION:ACCOUNT:REST`."""
+        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{rest}"
+
+    @property
+    def prefix(self) -> str:
+        """What the names of all parts begin with, without the hyphen after it."""
+        return f"{self.system}-{self.name}"
+
+    def called(self, resource: str) -> str:
+        """The name of a table, a user pool, a schedule, a function (for its handler): `shop-dev-orders`."""
+        return f"{self.prefix}-{resource}"
+
+    def queue(self, resource: str, *, fifo: bool, dead: bool = False) -> str:
+        """The name of a queue, or of its dead-letter queue. SQS wants FIFO queues to end in `.fifo`."""
+        return f"{self.called(resource)}{'-dead' if dead else ''}{'.fifo' if fifo else ''}"
+
+    def secret(self, resource: str) -> str:
+        """The name of a secret in Secrets Manager."""
+        return f"{self.system}/{self.name}/{resource}"
+
+    @property
+    def idempotency_table(self) -> str:
+        """The table that keeps the answers of idempotent routes."""
+        return f"{self.prefix}-idempotency-keys"
