@@ -1,7 +1,7 @@
 """From a fresh interpreter to the first answer of file_sla's API, as a Lambda function gives it.
 
-The answer is a refusal by validation, which comes before anything is asked of AWS. Windlass runs from an unpacked bundle;
-its peers from where they are installed, with their byte code.
+The answer is a refusal by validation, which comes before anything is asked of AWS. Windlass runs from an
+unpacked bundle; its peers from where they are installed, with their byte code.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import sysconfig
 import tempfile
 import time
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 from bench.effort import Effort
@@ -28,7 +29,7 @@ from windlass.synth.wheels import Target, Wheels
 __all__ = ["measure"]
 
 _APPS = BASE / "apps"
-_RUNS = 5
+_RUNS = 15
 _EVENT = {
     "version": "2.0",
     "routeKey": "POST /auth",
@@ -91,18 +92,26 @@ _SERVICES = ("windlass", "mangum", "chalice")
 
 
 def _unpack(folder: Path) -> None:
+    """Makes `bundle`, what Lambda unpacks, and `lambda`, what it has itself: boto3, and what that requires."""
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     target = Target("x86_64" if platform.machine() == "x86_64" else "arm64", python)
-    made = bundle(BASE.parent / "systems" / "file_sla", Wheels(target, folder / "wheels"), target)
+    wheels = Wheels(target, folder / "wheels")
+    made = bundle(BASE.parent / "systems" / "file_sla", wheels, target)
     with zipfile.ZipFile(io.BytesIO(made.content)) as archive:
         archive.extractall(folder / "bundle")
+    (folder / "lambda").mkdir()
+    for name in wheels.with_requirements(["boto3"], asked_by="Lambda"):
+        distribution = metadata.distribution(name)
+        tops = {path.parts[0] for path in distribution.files or () if path.suffix == ".py"} - {"..", "bin"}
+        for top in tops:
+            (folder / "lambda" / top).symlink_to(Path(str(distribution.locate_file(top))))
 
 
 def _first_answer(name: str, folder: Path, *, client: bool) -> float:
-    """Seconds until the status is read. The interpreter looks in the bundle and in this environment's packages, and
-    nowhere else: an environment's own start is not what is measured."""
-    packages = sysconfig.get_path("purelib")
-    paths = [str(folder / "bundle"), packages] if name == "windlass" else [packages]
+    """Seconds until the status is read. The interpreter looks in the bundle and in what Lambda has, or for the peers
+    in this environment's packages, and nowhere else: an environment's own start is not what is measured."""
+    ours = name == "windlass"
+    paths = [str(folder / "bundle"), str(folder / "lambda")] if ours else [sysconfig.get_path("purelib")]
     command = [sys.executable, "-S", "-s", "-B", str(_APPS / f"{name}_file_sla.py"), json.dumps(_EVENT)]
     environment = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": os.pathsep.join(paths)}
     started = time.perf_counter()

@@ -119,7 +119,7 @@ def _microseconds(handler: _Handler, event: dict[str, Any], calls: int) -> float
 
 
 def _start() -> float:
-    """Seconds of the processor until the first answer, in a fresh interpreter that has what Lambda's runtime imports."""
+    """Seconds of the processor until the first answer, in a new interpreter that has what Lambda's runtime imports."""
     done = subprocess.run(
         [sys.executable, "-c", _START, json.dumps(_request())],
         env={**os.environ, **_variables("accept")},

@@ -1,10 +1,15 @@
 """What every test run shares: the hypothesis profile, and the rule that CI skips nothing."""
 
 import os
+from collections import Counter
 from collections.abc import Generator
 
 import hypothesis
 import pytest
+
+from tests.conformance.report import ENGINE, summary
+
+SCORE = "iam_agreement"  # as tests.aws.agreement has it
 
 CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
@@ -33,6 +38,26 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the rule by itself: as a hook of this file it would not see the tests under systems/."""
     if CI:
         config.pluginmanager.register(NoSkips())
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What the run says of the engines: how they agree, and what is derived for them. It comes with the reports, so it
+    is whole with several processes too, of which this one runs no test."""
+    outcomes: Counter[tuple[str, str]] = Counter()
+    agreed = cases = 0
+    for outcome in ("passed", "failed", "xfailed"):
+        for report in terminalreporter.getreports(outcome):
+            if getattr(report, "when", "") not in ("call", "setup"):
+                continue
+            properties = dict(report.user_properties)
+            if (engine := properties.get(ENGINE)) is not None and (report.when == "call" or outcome != "passed"):
+                outcomes[engine, outcome] += 1
+            some, of = properties.get(SCORE, (0, 0)) if report.when == "call" else (0, 0)
+            agreed, cases = agreed + some, cases + of
+    if outcomes:
+        terminalreporter.write_line(summary(outcomes))
+    if cases:
+        terminalreporter.write_line(f"IAM agreement: {agreed} / {cases} cases")
 
 
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

@@ -104,7 +104,7 @@ def sleeping(source: str) -> list[str]:
     found = []
     for node in ast.walk(ast.parse(source)):
         match node:
-            case ast.Attribute(value=ast.Name(id="time"), attr="sleep"):
+            case ast.Attribute(value=ast.Name(id="time"), attr="sleep", ctx=ast.Load()):
                 found.append(node.lineno)
             case ast.ImportFrom(module="time", names=names) if any(name.name == "sleep" for name in names):
                 found.append(node.lineno)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -23,7 +23,6 @@ import msgspec
 from tests.aws.driver import ACCOUNT, REGION, AwsDriver
 from windlass.dispatch.context import logger
 from windlass.dispatch.redact import Redactor
-from windlass.engines.aws.clients import Clients
 from windlass.engines.aws.stage import Stage
 from windlass.graph.load import load
 from windlass.model.mailer import Mailer
@@ -36,7 +35,7 @@ from windlass.runtime.function import Function
 from windlass.runtime.recorder import Recorder
 from windlass.synth.recording import Call, Recorded, Recording, Sample, path_of
 
-__all__ = ["CallRecorder", "RecordingClients", "RecordingDriver", "item_size", "without_times"]
+__all__ = ["CallRecorder", "RecordingDriver", "item_size", "without_times"]
 
 _SERVICES = ("dynamodb", "sqs", "secretsmanager", "cognito-idp", "sesv2")
 _Kind = tuple[str, str, str, bool]
@@ -61,7 +60,7 @@ class _Delivery:
 class CallRecorder:
     """Records the calls of clients that it watches, made during deliveries. `now` is the clock that the engine has."""
 
-    def __init__(self, system: System, stage: Stage, now: Any) -> None:
+    def __init__(self, system: System, stage: Stage, now: Callable[[], float]) -> None:
         self._system, self._now = system, now
         self._deliveries: list[_Delivery] = []
         self._running: _Delivery | None = None
@@ -188,18 +187,6 @@ class CallRecorder:
                 addresses = sum(map(len, params.get("Destination", {}).values())) or 1
                 return "".join(self._only[service][:1]), addresses, 0
         return "".join(self._only.get(service, [])[:1]), 0, 0
-
-
-class RecordingClients(Clients):
-    """Clients whose calls `recorder` records."""
-
-    recorder: CallRecorder | None = None
-
-    def make(self, service: str) -> Any:
-        client = super().make(service)
-        if self.recorder is not None:
-            self.recorder.watch(client)
-        return client
 
 
 class _Context:

@@ -64,11 +64,12 @@ class _TimedClients(Clients):
         if service == "sesv2":
             self.outbox.listen(client)
         if service == "sqs":
+            client.meta.events.register("before-parameter-build.sqs.SendMessage", self._sent)
             client.meta.events.register("before-parameter-build.sqs.SendMessageBatch", self._sent)
         return client
 
     def _sent(self, params: dict[str, Any], **_: Any) -> None:
-        for entry in params.get("Entries", ()):
+        for entry in params.get("Entries", [params]):
             if delay := entry.get("DelaySeconds", 0):
                 self._driver.remember(delay)
 
@@ -111,6 +112,7 @@ class AwsDriver(Driver):
             _stages[key] = known
         self.stage = known
         self._times: list[float] = []
+        self._first_seen: dict[str, float] = {}
         self._redactor = Redactor()
         self._whole = self._aws(None)
         self.telemetry = self._whole.telemetry
@@ -162,7 +164,8 @@ class AwsDriver(Driver):
 
     def remember(self, delay: float) -> None:
         """Something can be received after `delay` seconds."""
-        heapq.heappush(self._times, self.clock.now() + delay)
+        # moto counts to the millisecond, inclusively.
+        heapq.heappush(self._times, self.clock.now() + delay + 0.001)
 
     def settle(self) -> None:
         """Delivers everything that is due, and what comes of that, until nothing is."""
@@ -194,6 +197,8 @@ class AwsDriver(Driver):
         """One batch to the consumer of a queue, as an event source mapping hands it over; whether there was one."""
         consumer, sqs = queue.consumers[0], self._clients.client("sqs")
         url = self.stage.told(queue.name, "url")
+        if consumer.window and not self._gathered(queue, url):
+            return False
         messages: list[dict[str, Any]] = []
         while len(messages) < consumer.batch:
             found = sqs.receive_message(
@@ -213,6 +218,10 @@ class AwsDriver(Driver):
         records = [_record(message, queue, self.stage.arn("sqs", queue.name)) for message in messages]
         answer = self.invoke(consumer.handler.name, {"Records": records})
         failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+        if self._random is not None and not queue.fifo:
+            done_twice = [r for r in records if self._random.random() < 0.25 and r["messageId"] not in failed]
+            if done_twice:
+                self.invoke(consumer.handler.name, {"Records": done_twice})
         done = [message for message in messages if message["MessageId"] not in failed]
         for first in range(0, len(done), 10):
             entries = [
@@ -222,6 +231,22 @@ class AwsDriver(Driver):
             sqs.delete_message_batch(QueueUrl=url, Entries=entries)
         if failed:
             self.remember(queue.visibility.total_seconds())
+        return True
+
+    def _gathered(self, queue: Queue[Any], url: str) -> bool:
+        """Whether a batch is full, or has waited for its window since its first message was seen."""
+        asked = ["ApproximateNumberOfMessages"]
+        attributes = self._clients.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=asked)["Attributes"]
+        consumer, waiting = queue.consumers[0], int(attributes[asked[0]])
+        if waiting == 0:
+            self._first_seen.pop(queue.name, None)
+            return False
+        if queue.name not in self._first_seen:
+            self._first_seen[queue.name] = self.clock.now()
+            self.remember(consumer.window)
+        if waiting < consumer.batch and self.clock.now() < self._first_seen[queue.name] + consumer.window:
+            return False
+        del self._first_seen[queue.name]
         return True
 
     def _fire(self) -> bool:

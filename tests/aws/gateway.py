@@ -10,7 +10,6 @@ import base64
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 
@@ -23,8 +22,6 @@ from windlass.ports.api import Request, Response
 from windlass.ports.user_pool import UserPoolPort
 
 __all__ = ["Gateway"]
-
-_SAFE = "/!$&'()*+,;=:@~-._"
 
 Invoke = Callable[[str, dict[str, Any]], Any]
 
@@ -84,10 +81,12 @@ class Gateway:
             if body is None:
                 body, encoded = base64.b64encode(request.body).decode(), True
         headers = {name: value for name, value in request.headers.items() if name != "cookie"}
+        # The path comes decoded, all but the percent sign.
+        path = request.path.replace("%", "%25")
         event: dict[str, Any] = {
             "version": "2.0",
             "routeKey": f"{route.method} {route.path}",
-            "rawPath": quote(request.path, safe=_SAFE),
+            "rawPath": path,
             "rawQueryString": request.query,
             "headers": {"host": "api.example.com", **headers},
             "requestContext": {
@@ -96,7 +95,7 @@ class Gateway:
                 "domainName": "api.example.com",
                 "http": {
                     "method": request.method,
-                    "path": quote(request.path, safe=_SAFE),
+                    "path": path,
                     "protocol": "HTTP/1.1",
                     "sourceIp": request.remote,
                     "userAgent": request.headers.get("user-agent", ""),

@@ -119,7 +119,8 @@ def _queue(queue: Queue[Any], stage: Stage, clients: Clients) -> dict[str, str]:
 
 def _user_pool(pool: UserPool, stage: Stage, clients: Clients) -> dict[str, str]:
     cognito = clients.client("cognito-idp")
-    more = {"UsernameAttributes": ["email"]} if pool.sign_in_by == "email" else {}
+    # Without UsernameAttributes also where users sign in by e-mail: the address itself is then the user name, as on the
+    # embedded engine, and not one that Cognito makes up.
     pool_id = cognito.create_user_pool(
         PoolName=stage.called(pool.name),
         Policies={
@@ -131,7 +132,6 @@ def _user_pool(pool: UserPool, stage: Stage, clients: Clients) -> dict[str, str]
                 "RequireSymbols": False,
             }
         },
-        **more,
     )["UserPool"]["Id"]
     client_id = cognito.create_user_pool_client(
         UserPoolId=pool_id,
@@ -142,7 +142,7 @@ def _user_pool(pool: UserPool, stage: Stage, clients: Clients) -> dict[str, str]
         IdTokenValidity=int(pool.access_token_life.total_seconds()),
         RefreshTokenValidity=int(pool.refresh_token_life.total_seconds()),
         TokenValidityUnits={"AccessToken": "seconds", "IdToken": "seconds", "RefreshToken": "seconds"},
-        RefreshTokenRotation={"Feature": "ENABLED", "RetryGracePeriodSeconds": 0},
+        RefreshTokenRotation={"Feature": "ENABLED", "RetryGracePeriodSeconds": 10},
         EnableTokenRevocation=True,
         PreventUserExistenceErrors="ENABLED",
     )["UserPoolClient"]["ClientId"]

@@ -1,13 +1,16 @@
 """The stand-ins for AWS, moto and MiniStack, as processes whose clock the tests move.
 
 A server runs under libfaketime (https://github.com/wolfcw/libfaketime), which tells it the time that is written in a
-file: its clock stands still until `Server.set_clock` moves it. What lasts in a server, a message's visibility timeout
-or a token's validity, ends by that clock alone; sleeping, event loops and timeouts of the server itself go by the
-machine's. What waits for the clock to go on does not end by itself: the long poll of an empty queue (receive with
+file: its clock stands still until `Server.set_clock` moves it. A queue's delays, visibility timeouts and
+deduplication go by that clock alone, and tokens are dated by it; sleeping, event loops and timeouts of the server
+itself go by the machine's.
+
+What waits for the clock to go on does not end by itself: the long poll of an empty queue (receive with
 `WaitTimeSeconds=0`), and MiniStack's run of a Lambda function, which waits so for its log. Those need a server whose
 clock `flows`.
 
-What no clock reaches: MiniStack deletes expired items (TTL) of tables each minute of the machine's, moto never does.
+What setting the clock does not bring about: MiniStack looks for expired items of tables (TTL) once in a minute of the
+machine's, moto never does; and both serve Cognito's `GetUser` with an access token that has expired.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ import httpx
 
 from windlass.ports.clock import ManualClock
 
-__all__ = ["ACCOUNT", "KINDS", "Kind", "Server", "missing"]
+__all__ = ["ACCOUNT", "KINDS", "Kind", "Server", "missing", "moment"]
 
 Kind = Literal["moto", "ministack"]
 KINDS: tuple[Kind, ...] = ("moto", "ministack")
@@ -115,7 +118,7 @@ class Server:
         after this is answered by the new time, which is never earlier than `now`, and later by less than a
         microsecond."""
         written = self._now.with_suffix(".new")
-        written.write_text(f"{now - time.time():+.9f}" if self._flows else _moment(now))
+        written.write_text(f"{now - time.time():+.9f}" if self._flows else moment(now))
         written.replace(self._now)
 
     def new_account(self) -> str:
@@ -165,7 +168,7 @@ class Server:
             # An event loop counts on this clock to go on.
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             # So do the interpreter's threads, which take turns by it: without this, a wait for a turn is at once over,
-            # and moto needs three times as long for a request.
+            # and moto needs several times as long for a request.
             "FAKETIME_FORCE_MONOTONIC_FIX": "0",
             # The dates of files stay true, or Python would compile every module anew.
             "NO_FAKE_STAT": "1",
@@ -192,7 +195,7 @@ class Server:
         raise RuntimeError(f"{self.kind} did not get ready:\n{self.log()}")
 
 
-def _moment(now: float) -> str:
+def moment(now: float) -> str:
     """`now` as libfaketime reads it, such that `time.time` in a server is not before it: Python makes a float of
     nanoseconds first, which most fractions of a second come out of too small."""
     nanoseconds = int(Decimal(now) * _NANO)

@@ -9,8 +9,10 @@ from typing import Protocol
 
 import pytest
 
+from tests.aws.servers import missing
 from tests.conformance.divergences import DIVERGENCES
 from tests.conformance.engines import ENGINES, Engine
+from tests.conformance.report import ENGINE
 from windlass import System
 from windlass.testing import Driver
 
@@ -27,13 +29,23 @@ class Start(Protocol):
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "engine" not in metafunc.fixturenames:
         return
-    name = metafunc.function.__name__
+    absent = missing()
     params = []
     for engine in ENGINES.values():
-        rows = [row for row in DIVERGENCES if row.engine == engine.name and row.test == name]
-        marks = [pytest.mark.xfail(reason=row.reason, raises=row.raises, strict=True) for row in rows]
+        marks = [pytest.mark.skip(reason=absent)] if absent and engine.aws else []
         params.append(pytest.param(engine, id=engine.name, marks=marks))
     metafunc.parametrize("engine", params)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if not isinstance(item, pytest.Function) or "engine" not in item.fixturenames:
+            continue
+        engine = item.callspec.params["engine"].name
+        item.user_properties.append((ENGINE, engine))
+        for row in DIVERGENCES:
+            if row.covers(engine, item.originalname or item.name, item.name):
+                item.add_marker(pytest.mark.xfail(reason=row.reason, raises=row.raises, strict=True))
 
 
 @pytest.fixture

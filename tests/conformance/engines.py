@@ -17,9 +17,11 @@ __all__ = ["ENGINES", "Engine"]
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """`start(system, path, seed, clock_start)` runs `system` with its state in `path`."""
+    """`start(system, path, seed, clock_start)` runs `system` with its state in `path`. `aws` says that something stands
+    in for AWS."""
 
     name: str
+    aws: bool
     start: Callable[[System, Path, int | None, datetime | None], Driver]
 
 
@@ -37,6 +39,10 @@ def _ministack(system: System, path: Path, seed: int | None, clock_start: dateti
 
 ENGINES = {
     engine.name: engine
-    for engine in (Engine("embedded", _embedded), Engine("moto", _moto), Engine("ministack", _ministack))
+    for engine in (
+        Engine("embedded", False, _embedded),
+        Engine("moto", True, _moto),
+        Engine("ministack", True, _ministack),
+    )
 }
 """`moto` and `ministack` are the AWS engine, on either of the two that stand in for AWS."""

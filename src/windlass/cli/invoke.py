@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -60,9 +61,7 @@ Examples:
 )
 @system_argument
 @click.argument("handler")
-@click.option(
-    "--event", "event_file", required=True, type=click.File("rb"), metavar="FILE", help="The event, as JSON; -: stdin."
-)
+@click.option("--event", "event_file", required=True, metavar="FILE", help="The event, as JSON; -: standard input.")
 @click.option("--stage", default="dev", show_default=True, metavar="NAME", help="The stage whose resources are used.")
 @click.option("--endpoint", metavar="URL", help="What stands in for AWS; else AWS itself is called.")
 @click.option(
@@ -76,7 +75,7 @@ Examples:
 def invoke(
     system: System,
     handler: str,
-    event_file: Any,
+    event_file: str,
     stage: str,
     endpoint: str | None,
     variables: Mapping[str, str],
@@ -92,7 +91,7 @@ def invoke(
     from windlass.runtime.recorder import Recorder
 
     model = handler_called(system, handler)
-    event = _event(event_file.read(), event_file.name)
+    event = _event(event_file)
     region = variables.get("AWS_REGION") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     own = {
         "WINDLASS_SYSTEM": ".",  # it is loaded already
@@ -119,13 +118,13 @@ def invoke(
     print_json(answer)
 
 
-def _event(text: bytes, name: str) -> Any:
+def _event(file: str) -> Any:
+    text = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError as error:
-        raise BadRequest(
-            f"{name} is not JSON: {error}\n  fix: give a file that holds one event, as AWS sends it"
-        ) from None
+        where = "standard input" if file == "-" else file
+        raise BadRequest(f"{where} is not JSON: {error}\n  fix: give one event, as AWS sends it") from None
 
 
 def _to_stderr(lines: bytes) -> None:

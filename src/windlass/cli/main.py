@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, Place] = {
         "windlass.cli.explain", "Say what each handler may do on AWS, and which of its uses asked for it."
     ),
     "cost": Place("windlass.cli.cost", "Say what a system costs on AWS in a month, and which limit it meets first."),
+    "bundle": Place("windlass.cli.bundle", "Write the zip that a system's functions run from on AWS."),
     "invoke": Place("windlass.cli.invoke", "Run a handler as its Lambda function would, on an event of AWS."),
     "users": Place("windlass.cli.users", "Add, list and change the users of a system."),
     "secret": Place("windlass.cli.secret", "Set a system's secrets, and see which are set."),

@@ -50,7 +50,7 @@ def _charset(content_type: str) -> str:
     wanted = headers.get_content_charset("utf-8")
     try:
         charset = codecs.lookup(wanted).name
-    except LookupError:
+    except (LookupError, ValueError):  # there is none, or there is a null in its name
         charset = wanted
     if charset not in _CHARSETS:
         raise UnsupportedMediaType("the charset is not supported; send UTF-8")

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from windlass.dispatch.calls import traced
 from windlass.dispatch.metrics import Series, series
 from windlass.dispatch.telemetry import BUILT_IN, Telemetry, told
@@ -26,8 +28,7 @@ logger = logging.getLogger("windlass")
 _MOST_OWN_METRICS = 200
 
 
-@dataclass(slots=True)
-class _Known:
+class _Known(msgspec.Struct):
     """What is the same for every call of a handler, looked up once."""
 
     name: str

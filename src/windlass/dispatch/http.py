@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -33,9 +32,11 @@ from windlass.model.handler import Handler
 from windlass.model.signature import parameters
 from windlass.model.user_pool import UserPool
 from windlass.ports.api import Caller, Request, Response
-from windlass.ports.idempotency import Fresh, IdempotencyPort, Running
 from windlass.ports.telemetry import Origin, Span
-from windlass.ports.user_pool import UserPoolPort
+
+if TYPE_CHECKING:
+    from windlass.ports.idempotency import IdempotencyPort
+    from windlass.ports.user_pool import UserPoolPort
 
 __all__ = ["Admit", "HttpDispatch", "Match", "Target", "caller_of", "encoded"]
 
@@ -213,6 +214,10 @@ class HttpDispatch:
         span: Span,
         deadline: float,
     ) -> Response:
+        import hashlib  # few routes are idempotent, and a function's start pays for every import
+
+        from windlass.ports.idempotency import Fresh, Running
+
         if not 1 <= len(key) <= 255 or not key.isascii() or not key.isprintable():
             raise BadRequest("must be 1 to 255 printable ASCII characters", field="header.idempotency-key")
         scope = f"{self._context.system.name}/{route.handler.name}/{caller.id if caller else ''}"

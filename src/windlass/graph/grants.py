@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import TYPE_CHECKING
 
-from windlass.graph.document import Edge
-from windlass.model.api import Api
-from windlass.model.queue import Queue
-from windlass.model.schedule import Schedule
-from windlass.model.system import System
-from windlass.model.user_pool import UserPool
+if TYPE_CHECKING:
+    from windlass.graph.document import Edge
+    from windlass.model.system import System
 
 __all__ = ["edges", "grants"]
 
@@ -25,6 +23,13 @@ def grants(system: System) -> dict[str, frozenset[tuple[str, str]]]:
 
 def edges(system: System) -> list[Edge]:
     """The arrows of the graph, sorted; see `Edge`."""
+    # Here, since a function on AWS asks for its grants at each start, and never for the arrows.
+    from windlass.graph.document import Edge
+    from windlass.model.api import Api
+    from windlass.model.queue import Queue
+    from windlass.model.schedule import Schedule
+    from windlass.model.user_pool import UserPool
+
     triggers: dict[tuple[str, str], list[str]] = defaultdict(list)
     uses: dict[tuple[str, str], list[str]] = defaultdict(list)
     for api in system.of(Api):

@@ -9,9 +9,10 @@ import difflib
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, get_args
+
+import msgspec
 
 from windlass.errors import DeclarationError, InvalidItem
 from windlass.model.alarm_metric import METRICS, OWN, RECORDED, AlarmMetric, is_statistic, unit_of
@@ -32,8 +33,7 @@ _MOST = timedelta(days=1)
 _SENDER = "alarms@localhost"
 
 
-@dataclass(frozen=True, slots=True)
-class AlarmSettings:
+class AlarmSettings(msgspec.Struct, frozen=True):
     """What `system.alarms(...)` said: whether there are default rules, whom changes of state are mailed to, and from
     which address."""
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from windlass.ports.alarm import Unit
 
@@ -15,8 +16,7 @@ _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d{1,2})?)\Z")
 _STATISTICS = ("sum", "average", "minimum", "maximum", "count")
 
 
-@dataclass(frozen=True, slots=True)
-class AlarmMetric:
+class AlarmMetric(msgspec.Struct, frozen=True):
     """`series` is the recorded metric, which has the resource's or handler's name as `label`. `kind` says what a
     recorded value is: a `number`, `seconds`, or an `event` that came to pass (1) or did not (0), whose average is a
     share. `statistic` is the one that is taken when none is given."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, Unpack
 
+import msgspec
+
 from windlass.errors import DeclarationError
 from windlass.model.handler import Function, Handler, declare
 from windlass.model.resource import Resource, check_duration, check_list
@@ -47,8 +49,7 @@ class Reply(Generic[R]):
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """One method and path and the handler behind them. `throttle` bounds all callers together,
     `throttle_per_caller` each one; `max_body` is in bytes; `idempotent` is how long an answer is kept for an
     `Idempotency-Key`, in seconds."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
+
+import msgspec
 
 from windlass.errors import DeclarationError
 from windlass.model.resource import Resource, check_duration, grants_of
@@ -20,8 +21,7 @@ TriggerKind = Literal["route", "authorizer", "queue", "schedule"]
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Handler:
+class Handler(msgspec.Struct, frozen=True):
     """`trigger` names what starts it: `api GET /todos/{id}`, `queue jobs`, `schedule nightly`. `owners` are
     the resources that `grants` are for, in the same order. `timeout` is in seconds."""
 

@@ -37,8 +37,7 @@ class QueryName:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(msgspec.Struct, frozen=True):
     """One parameter: where its value comes from, under which name it is sent, its type, and its default
     (`MISSING` when it must be sent)."""
 

@@ -10,21 +10,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from windlass.errors import DeclarationError
-from windlass.model.alarm import Alarm, AlarmSettings, Threshold
-from windlass.model.api import Api, Throttle
 from windlass.model.handler import Function, Handler, declare
-from windlass.model.index import Index
-from windlass.model.mailer import Mailer
-from windlass.model.queue import Queue
 from windlass.model.resource import Resource, check_name
-from windlass.model.schedule import Schedule
-from windlass.model.secret import Secret
-from windlass.model.site import Site
-from windlass.model.table import Table
-from windlass.model.user_pool import UserPool
-from windlass.ports.alarm import Missing
 
+# A noun is imported when one is declared: a function on AWS starts anew every time that its load grows, and a system
+# has few of the nouns.
 if TYPE_CHECKING:
+    from windlass.model.alarm import Alarm, AlarmSettings, Threshold
+    from windlass.model.api import Api, Throttle
+    from windlass.model.index import Index
+    from windlass.model.mailer import Mailer
+    from windlass.model.queue import Queue
+    from windlass.model.schedule import Schedule
+    from windlass.model.secret import Secret
+    from windlass.model.site import Site
+    from windlass.model.table import Table
+    from windlass.model.user_pool import UserPool
+    from windlass.ports.alarm import Missing
     from windlass.testing import Driver
 
 __all__ = ["System"]
@@ -45,10 +47,17 @@ class System:
         self.resources: dict[str, Resource] = {}
         self.handlers: list[Handler] = []
         self.authorizers: dict[Function, Handler] = {}
-        self.alarm_settings = AlarmSettings()
+        self._alarm_settings: AlarmSettings | None = None
 
     def __repr__(self) -> str:
         return f"<System {self.name}: {len(self.resources)} resources, {len(self.handlers)} handlers>"
+
+    @property
+    def alarm_settings(self) -> AlarmSettings:
+        """What `alarms` was told; the defaults where it was not called."""
+        from windlass.model.alarm import AlarmSettings
+
+        return self._alarm_settings or AlarmSettings()
 
     def of(self, kind: type[R]) -> list[R]:
         """The declared resources of one noun, in the order of their declaration."""
@@ -67,6 +76,8 @@ class System:
         description: str = "",
     ) -> Api:
         """An HTTP API; see `Api`."""
+        from windlass.model.api import Api
+
         return self._add(
             Api(
                 self,
@@ -96,6 +107,8 @@ class System:
         lockout_time: timedelta = timedelta(seconds=1),
     ) -> UserPool:
         """People and machines that sign in; see `UserPool`."""
+        from windlass.model.user_pool import UserPool
+
         return self._add(
             UserPool(
                 self,
@@ -124,6 +137,8 @@ class System:
         version: str | None = None,
     ) -> Table[T]:
         """Items under keys; see `Table`."""
+        from windlass.model.table import Table
+
         return self._add(Table(self, name, item, key=key, sort=sort, indexes=indexes, ttl=ttl, version=version))
 
     def queue(
@@ -139,6 +154,8 @@ class System:
         deduplicate: Literal["id", "content"] = "id",
     ) -> Queue[T]:
         """Messages to be handled later; see `Queue`."""
+        from windlass.model.queue import Queue
+
         return self._add(
             Queue(
                 self,
@@ -163,10 +180,14 @@ class System:
         retries: int = 2,
     ) -> Schedule:
         """Something that happens at times; see `Schedule`."""
+        from windlass.model.schedule import Schedule
+
         return self._add(Schedule(self, name, every=every, cron=cron, timezone=timezone, retries=retries))
 
     def mailer(self, name: str, *, sender: str) -> Mailer:
         """Mail from one address; see `Mailer`."""
+        from windlass.model.mailer import Mailer
+
         if name == "alarms":
             raise DeclarationError(
                 "the mailer alarms is Windlass's own: it tells of this system's alarms",
@@ -177,6 +198,8 @@ class System:
 
     def secret(self, name: str, *, generate: int | None = None) -> Secret:
         """A text that nobody may see; see `Secret`."""
+        from windlass.model.secret import Secret
+
         return self._add(Secret(self, name, generate=generate))
 
     def site(
@@ -190,6 +213,8 @@ class System:
         headers: Mapping[str, str | None] | None = None,
     ) -> Site:
         """Files for a browser; see `Site`. `folder` is relative to the file that says this."""
+        from windlass.model.site import Site
+
         beside = sys._getframe(1).f_globals.get("__file__")
         return self._add(
             Site(
@@ -222,6 +247,8 @@ class System:
         description: str = "",
     ) -> Alarm:
         """A rule about a metric; see `Alarm`. One that has the name of a default rule takes its place."""
+        from windlass.model.alarm import Alarm
+
         return self._add(
             Alarm(
                 self,
@@ -244,7 +271,9 @@ class System:
     def alarms(self, *, defaults: bool = True, to: Sequence[str] = (), sender: str | None = None) -> None:
         """About all alarms: whether every noun has its default rules, and whom changes of state are mailed to, from
         which address (that of the first of them, unless said). Without `to`, the mails stay in the inbox."""
-        self.alarm_settings = AlarmSettings.checked(self.name, defaults, to, sender)
+        from windlass.model.alarm import AlarmSettings
+
+        self._alarm_settings = AlarmSettings.checked(self.name, defaults, to, sender)
 
     def authorizer(self, *, uses: Sequence[object] = (), timeout: timedelta = timedelta(seconds=5)) -> Callable[[F], F]:
         """Makes a function an authorizer, to be given to an api as `auth=`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from windlass.errors import DeclarationError, InvalidItem
 from windlass.ports.binding import port
@@ -13,8 +13,7 @@ __all__ = ["TableWrite", "transact"]
 MAX_TRANSACTION = 100
 
 
-@dataclass(frozen=True, slots=True)
-class TableWrite:
+class TableWrite(msgspec.Struct, frozen=True):
     """One write of a transaction, made by `Table.to_put` and its siblings. `operation` is what it needs granted."""
 
     table: str

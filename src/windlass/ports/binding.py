@@ -9,8 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from windlass.errors import Denied, HandlerTimeout, NotBound
 from windlass.ports.clock import Clock
@@ -19,8 +20,7 @@ from windlass.ports.telemetry import Origin
 __all__ = ["Grant", "Invocation", "current", "invocation_origin", "invocation_trace", "invoked", "port", "running"]
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Grant:
+class Grant(msgspec.Struct, frozen=True, order=True):
     """Permission for one operation on one resource: `Grant("errors/by_day", "query")`."""
 
     resource: str
@@ -30,8 +30,7 @@ class Grant:
         return f"{self.resource}.{self.operation}"
 
 
-@dataclass(slots=True)
-class Invocation:
+class Invocation(msgspec.Struct):
     """One delivery being handled by one function.
 
     `grants` is None only for the engine's own calls (tests' set-up, the command line), which may do everything.
@@ -49,7 +48,7 @@ class Invocation:
     span_id: str = ""
     grants: frozenset[tuple[str, str]] | None = None
     deadline: float | None = None
-    used: set[tuple[str, str]] = field(default_factory=set)
+    used: set[tuple[str, str]] = msgspec.field(default_factory=set)
     measure: Callable[[str, float], None] | None = None
     epoch: float = 0.0
 

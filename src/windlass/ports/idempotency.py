@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+import msgspec
 
 from windlass.ports.api import Response
 
 __all__ = ["Fresh", "IdempotencyPort", "Running", "Seen"]
 
 
-@dataclass(frozen=True, slots=True)
-class Fresh:
+class Fresh(msgspec.Struct, frozen=True):
     """The key is new and reserved for this request: finish it, or abandon it. `reservation` tells the engine which
     one that is: after its lease another request may hold the key."""
 
     reservation: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(msgspec.Struct, frozen=True):
     """Another request with this key runs; it holds the key for at most `seconds` more."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True):
     """A request with this key was answered. `same` says whether it was the same request."""
 
     same: bool

@@ -7,8 +7,9 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.htm
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, NoReturn, Protocol, cast
+
+import msgspec
 
 from windlass.errors import DeclarationError
 
@@ -43,8 +44,7 @@ class Key(NamedTuple):
     sort: KeyValue | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class KeyCondition:
+class KeyCondition(msgspec.Struct, frozen=True):
     """A condition on the sort key. `high` is for `between`, whose two ends are included."""
 
     op: Literal["equal", "less", "less_equal", "greater", "greater_equal", "between", "begins_with"]
@@ -74,8 +74,7 @@ class _Combinable:
         return Not(cast("Condition", self))
 
 
-@dataclass(frozen=True, slots=True)
-class Compare(_Combinable):
+class Compare(_Combinable, msgspec.Struct, frozen=True):
     """One test on one top-level attribute. An absent attribute fails every test but `absent` and `ne`."""
 
     op: Literal["eq", "ne", "lt", "le", "gt", "ge", "between", "begins_with", "contains", "in", "exists", "absent"]
@@ -83,22 +82,19 @@ class Compare(_Combinable):
     value: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class All(_Combinable):
+class All(_Combinable, msgspec.Struct, frozen=True):
     """Every part holds."""
 
     parts: tuple[Condition, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AnyOf(_Combinable):
+class AnyOf(_Combinable, msgspec.Struct, frozen=True):
     """At least one part holds."""
 
     parts: tuple[Condition, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Not(_Combinable):
+class Not(_Combinable, msgspec.Struct, frozen=True):
     """The part does not hold."""
 
     part: Condition
@@ -107,8 +103,7 @@ class Not(_Combinable):
 Condition = Compare | All | AnyOf | Not
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(msgspec.Struct, frozen=True):
     """Writes the whole item; `when` is tested against the stored one (an absent item has no attributes)."""
 
     key: Key
@@ -116,29 +111,26 @@ class Put:
     when: Condition | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(msgspec.Struct, frozen=True):
     """Changes some attributes of an item. `default` holds what an absent item starts as; without it, an absent
     item raises NotFound. `add` sums numbers."""
 
     key: Key
-    set: Attributes = field(default_factory=dict)
-    add: dict[str, int | float] = field(default_factory=dict)
+    set: Attributes = msgspec.field(default_factory=dict)
+    add: dict[str, int | float] = msgspec.field(default_factory=dict)
     remove: tuple[str, ...] = ()
     when: Condition | None = None
     default: Attributes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(msgspec.Struct, frozen=True):
     """Removes an item; removing an absent one is not an error unless `when` says so."""
 
     key: Key
     when: Condition | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(msgspec.Struct, frozen=True):
     """Changes nothing; inside a transaction, refuses it unless `when` holds."""
 
     key: Key
@@ -148,8 +140,7 @@ class Check:
 Write = Put | Update | Delete | Check
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(msgspec.Struct, frozen=True):
     """Items of one partition of the table or of an index, in sort key order.
 
     `start` is the position after which to go on: the key attributes of the last item seen. `fields` names the
@@ -166,8 +157,7 @@ class Query:
     fields: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
+class Slice(msgspec.Struct, frozen=True):
     """Part of a query's answer. `positions` holds the key attributes of the first and the last item, so that a
     cursor can be made even when `fields` left the keys out; `more` says whether items follow."""
 

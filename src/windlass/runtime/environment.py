@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from windlass.errors import EngineUnavailable
 
@@ -19,8 +20,7 @@ _SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "WINDLASS_CURSOR_KEY")
 _SHORTEST_KEY = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Environment:
+class Environment(msgspec.Struct, frozen=True):
     """`system` is the folder of the system in the bundle, `handler` the one that runs, `cursor_key` what signs cursors.
     `log_level` is a level of `logging`. `xray` is where X-Ray's daemon listens, empty where there is none. `secrets`
     are values that must not be logged, and `variables` is all that there is."""

@@ -19,7 +19,6 @@ from pathlib import Path
 import windlass
 from windlass.errors import BundleError
 from windlass.graph.load import load
-from windlass.model.resource import Resource
 from windlass.model.site import Site
 from windlass.model.system import System
 from windlass.synth.byte_code import byte_code, python_for
@@ -89,7 +88,7 @@ def bundle(path: Path, wheels: Wheels, target: Target) -> Bundle:
     system = load(path)
     own = Package(system.name, "", dict(_system_files(path.resolve(), system)))
     whole = Package("windlass", "", dict(_windlass_files()))
-    read_own, read_windlass = _sources(own.files, ()), _sources(whole.files, ())
+    read_own, read_windlass = _with_places(_sources(own.files, ())), _sources(whole.files, ())
     _refuse_absent(read_own)
     roots, entries, absent = sorted({ENTRY, *read_own}), _entries(system), _absent(system)
 
@@ -196,7 +195,9 @@ def _system_files(path: Path, system: System) -> Iterator[tuple[str, bytes]]:
 def _windlass_files() -> Iterator[tuple[str, bytes]]:
     root = Path(windlass.__file__).parent
     for file in sorted(root.rglob("*.py")):
-        yield file.relative_to(root.parent).as_posix(), file.read_bytes()
+        path = file.relative_to(root.parent).as_posix()
+        if not _is_absent(module_name(path) or ""):
+            yield path, file.read_bytes()
 
 
 def _sources(files: Mapping[str, bytes], others: Collection[str]) -> dict[str, Source]:
@@ -250,18 +251,39 @@ def _top(file: str) -> str:
     return folder if slash else file.partition(".")[0]
 
 
+def _with_places(sources: Mapping[str, Source]) -> dict[str, Source]:
+    """The same, where a name of the package `windlass` means the module that it is imported from when it is asked
+    for; the whole package means all of them."""
+    found = {}
+    for module, source in sources.items():
+        more = [
+            Import(place, each.within, each.optional)
+            for each in source.imports
+            for name, place in windlass.PLACES.items()
+            if each.name in (f"windlass.{name}", "windlass")
+        ]
+        found[module] = Source((*source.imports, *more), source.mentions)
+    return found
+
+
 def _refuse_absent(sources: Mapping[str, Source]) -> None:
     for module, source in sources.items():
         for each in source.imports:
-            if any(each.name == name or each.name.startswith(f"{name}.") for name in _ABSENT):
+            if _is_absent(each.name):
                 raise BundleError(
                     f"{module} imports {each.name}, which is not on AWS\n"
                     f"  fix: move what needs it to the system's tests folder"
                 )
 
 
-def _nouns() -> dict[str, type[Resource]]:
-    return {kind.noun: kind for kind in Resource.__subclasses__() if "noun" in vars(kind)}
+def _is_absent(module: str) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in _ABSENT)
+
+
+def _nouns() -> set[str]:
+    """All nouns: what the model and the AWS engine have a module for."""
+    root = Path(windlass.__file__).parent
+    return {file.stem for file in (root / "model").glob("[a-z]*.py") if (root / "engines/aws" / file.name).exists()}
 
 
 def _entries(system: System) -> dict[str, Collection[str]]:
@@ -269,8 +291,8 @@ def _entries(system: System) -> dict[str, Collection[str]]:
     granted; of a noun that the system does not have, none."""
     entries: dict[str, Collection[str]] = {}
     granted = [grant for handler in system.handlers for grant in handler.grants]
-    for noun, kind in _nouns().items():
-        if names := {resource.name for resource in system.of(kind)}:
+    for noun in _nouns():
+        if names := {resource.name for resource in system.resources.values() if resource.noun == noun}:
             operations = {grant.operation for grant in granted if grant.resource.partition("/")[0] in names}
             entries[f"windlass.engines.aws.{noun}"] = operations | {"__init__"}
         else:
@@ -281,7 +303,8 @@ def _entries(system: System) -> dict[str, Collection[str]]:
 def _absent(system: System) -> list[str]:
     """Modules that are not followed: what Lambda has, what is not for functions, and ports of nouns that the system
     does not have."""
-    lacking = [f"windlass.engines.aws.{noun}" for noun, kind in _nouns().items() if not system.of(kind)]
+    declared = {resource.noun for resource in system.resources.values()}
+    lacking = [f"windlass.engines.aws.{noun}" for noun in _nouns() - declared]
     return sorted({*_PROVIDED, *_ABSENT, *lacking})
 
 

@@ -66,6 +66,11 @@ class Left:
         return [line for line in self._all() if "_aws" not in line]
 
     @property
+    def said(self) -> list[str]:
+        """The messages of level INFO."""
+        return [line["message"] for line in self.lines if line["level"] == "INFO"]
+
+    @property
     def metrics(self) -> dict[str, Any]:
         """All metrics by name; of one that stands in several documents, the last."""
         found: dict[str, Any] = {}

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from tests.unit.runtime.depot.system import handled
 from tests.unit.runtime.depot_function import Context, body_of, function, payload
 from windlass.runtime.events.malformed import MalformedEvent
 from windlass.runtime.function import TickFailed, UnknownEvent
@@ -149,22 +148,20 @@ def test_what_an_authorizer_says_is_what_the_caller_reads(key: str, status: int,
 
 
 def test_only_what_failed_of_a_batch_is_reported() -> None:
-    handled.clear()
     with function("arrive") as (run, left):
         answer = run(payload("sqs"), Context())
     failed = [failure["itemIdentifier"][-1] for failure in answer["batchItemFailures"]]
-    assert (handled, failed) == (["a"], ["2", "3"])
-    assert [line["level"] for line in left.lines] == ["WARNING", "WARNING"]
+    assert (left.said, failed) == (["a"], ["2", "3"])
+    assert [line["level"] for line in left.lines] == ["INFO", "WARNING", "WARNING"]
     counted = {name: left.metrics[name] for name in ("messages_received", "messages_failed", "messages_retried")}
     assert counted == {"messages_received": 3, "messages_failed": 2, "messages_retried": 1}
 
 
 def test_what_follows_a_failure_in_its_group_fails_too() -> None:
-    handled.clear()
-    with function("move") as (run, _):
+    with function("move") as (run, left):
         answer = run(payload("sqs_fifo"), Context())
     failed = [failure["itemIdentifier"][-1] for failure in answer["batchItemFailures"]]
-    assert (handled, failed) == (["a", "c"], ["2", "4"])
+    assert (left.said, failed) == (["a", "c"], ["2", "4"])
 
 
 def test_a_batch_of_which_nothing_succeeds_is_reported_whole() -> None:
@@ -176,36 +173,33 @@ def test_a_batch_of_which_nothing_succeeds_is_reported_whole() -> None:
 
 
 def test_messages_for_which_no_time_is_left_have_failed() -> None:
-    handled.clear()
     event = payload("sqs")
     event["Records"][1]["body"] = '{"id":"b","to":"hang","grams":1}'
     event["Records"][2]["body"] = '{"id":"c","to":"Ada","grams":1}'
-    with function("arrive") as (run, _):
+    with function("arrive") as (run, left):
         answer = run(event, Context(seconds=0.6))
-    assert handled == ["a"]
+    assert left.said == ["a"]
     assert [failure["itemIdentifier"][-1] for failure in answer["batchItemFailures"]] == ["2", "3"]
 
 
 def test_a_message_that_cannot_be_read_fails_alone() -> None:
-    handled.clear()
     event = payload("sqs")
     event["Records"][1]["attributes"]["SentTimestamp"] = "soon"
     del event["Records"][2]["receiptHandle"]
     with function("arrive") as (run, left):
         answer = run(event, Context())
-    assert handled == ["a"]
+    assert left.said == ["a"]
     assert [failure["itemIdentifier"][-1] for failure in answer["batchItemFailures"]] == ["2", "3"]
     assert "its counts and times must be numbers" in left.lines[0]["message"]
     assert "receiptHandle" in left.lines[1]["message"]
 
 
 def test_behind_a_message_of_a_fifo_queue_that_cannot_be_read_nothing_is_handled() -> None:
-    handled.clear()
     event = payload("sqs_fifo")
     event["Records"][0]["attributes"] = {}
-    with function("move") as (run, _):
+    with function("move") as (run, left):
         assert len(run(event, Context())["batchItemFailures"]) == 4
-    assert handled == []
+    assert left.said == []
 
 
 def test_a_firing_runs_its_task() -> None:

@@ -10,17 +10,8 @@ from windlass.dispatch.telemetry import Telemetry
 from windlass.engines.aws.clients import Clients
 from windlass.engines.aws.stage import Stage
 from windlass.errors import EngineUnavailable
-from windlass.model.alarm import Alarm
-from windlass.model.api import Api
-from windlass.model.mailer import Mailer
-from windlass.model.queue import Queue
 from windlass.model.resource import Resource
-from windlass.model.schedule import Schedule
-from windlass.model.secret import Secret
-from windlass.model.site import Site
 from windlass.model.system import System
-from windlass.model.table import Table
-from windlass.model.user_pool import UserPool
 from windlass.ports.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
@@ -28,6 +19,15 @@ if TYPE_CHECKING:
     from windlass.dispatch.messages import MessageDispatch
     from windlass.dispatch.redact import Redactor
     from windlass.dispatch.tick import TickDispatch
+    from windlass.model.alarm import Alarm
+    from windlass.model.api import Api
+    from windlass.model.mailer import Mailer
+    from windlass.model.queue import Queue
+    from windlass.model.schedule import Schedule
+    from windlass.model.secret import Secret
+    from windlass.model.site import Site
+    from windlass.model.table import Table
+    from windlass.model.user_pool import UserPool
     from windlass.ports.idempotency import IdempotencyPort
 
 __all__ = ["AwsSystem"]
@@ -70,6 +70,8 @@ class AwsSystem:
         return HttpDispatch(self.context, admit=admit, idempotency=idempotency, only=self.only)
 
     def _idempotency(self) -> IdempotencyPort | None:
+        from windlass.model.api import Api
+
         routes = (route for api in self.model.of(Api) for route in api.routes)
         if not any(route.idempotent for route in routes if self.only in (None, route.handler.name)):
             return None
@@ -80,6 +82,7 @@ class AwsSystem:
     def messages(self, queue: str) -> MessageDispatch:
         """The consumer of a queue."""
         from windlass.dispatch.messages import MessageDispatch
+        from windlass.model.queue import Queue
 
         model = self.model.resources[queue]
         assert isinstance(model, Queue)
@@ -88,6 +91,7 @@ class AwsSystem:
     def ticks(self, schedule: str) -> TickDispatch:
         """The handler of a schedule."""
         from windlass.dispatch.tick import TickDispatch
+        from windlass.model.schedule import Schedule
 
         model = self.model.resources[schedule]
         assert isinstance(model, Schedule)
@@ -97,53 +101,64 @@ class AwsSystem:
     def _needs(self, resource: Resource) -> bool:
         """Whether what runs here may ask for a resource: what it has a grant for, what needs none, and the user pools
         that check tokens."""
-        if self.only is None or isinstance(resource, Api):
+        if self.only is None or resource.noun == "api":
             return True
-        if isinstance(resource, UserPool) and any(api.auth is resource for api in self.model.of(Api)):
+        if resource.noun == "user_pool" and any(
+            getattr(other, "auth", None) is resource for other in self.model.resources.values()
+        ):
             return True
         granted = (grant for handler in self.model.handlers if handler.name == self.only for grant in handler.grants)
         return any(grant.resource.partition("/")[0] == resource.name for grant in granted)
 
     def _port(self, resource: Resource) -> Any:
-        # Each noun's module is imported for a system that has the noun: a cold start pays for every import.
-        stage, clients, clock = self.stage, self.clients, self.clock
-        match resource:
-            case Table():
-                from windlass.engines.aws.table import AwsTable
+        # A noun's modules, the model's too, are imported for a system that has it: a cold start pays for every import.
+        make = getattr(self, f"_{resource.noun}", None)
+        if make is None:
+            raise EngineUnavailable(f"the AWS engine has no {resource.noun}, which {resource.where} is")
+        return make(resource)
 
-                return AwsTable(resource, stage, clients, clock)
-            case Queue():
-                from windlass.engines.aws.queue import AwsQueue
+    def _table(self, resource: Table[Any]) -> Any:
+        from windlass.engines.aws.table import AwsTable
 
-                return AwsQueue(resource, stage, clients, clock, self.telemetry.metrics)
-            case UserPool():
-                from windlass.engines.aws.user_pool import AwsUserPool
+        return AwsTable(resource, self.stage, self.clients, self.clock)
 
-                return AwsUserPool(resource, stage, clients, clock)
-            case Secret():
-                from windlass.engines.aws.secret import AwsSecret
+    def _queue(self, resource: Queue[Any]) -> Any:
+        from windlass.engines.aws.queue import AwsQueue
 
-                return AwsSecret(
-                    resource, stage, clients, clock, None if self._redactor is None else self._redactor.add
-                )
-            case Mailer():
-                from windlass.engines.aws.mailer import AwsMailer
+        return AwsQueue(resource, self.stage, self.clients, self.clock, self.telemetry.metrics)
 
-                return AwsMailer(resource, stage, clients)
-            case Schedule():
-                from windlass.engines.aws.schedule import AwsSchedule
+    def _user_pool(self, resource: UserPool) -> Any:
+        from windlass.engines.aws.user_pool import AwsUserPool
 
-                return AwsSchedule(resource, stage, clients, clock)
-            case Api():
-                from windlass.engines.aws.api import AwsApi
+        return AwsUserPool(resource, self.stage, self.clients, self.clock)
 
-                return AwsApi(resource, stage)
-            case Site():
-                from windlass.engines.aws.site import AwsSite
+    def _secret(self, resource: Secret) -> Any:
+        from windlass.engines.aws.secret import AwsSecret
 
-                return AwsSite(resource)
-            case Alarm():
-                from windlass.engines.aws.alarm import AwsAlarm
+        tell = None if self._redactor is None else self._redactor.add
+        return AwsSecret(resource, self.stage, self.clients, self.clock, tell)
 
-                return AwsAlarm(resource, stage, clients)
-        raise EngineUnavailable(f"the AWS engine has no {resource.noun}, which {resource.where} is")
+    def _mailer(self, resource: Mailer) -> Any:
+        from windlass.engines.aws.mailer import AwsMailer
+
+        return AwsMailer(resource, self.stage, self.clients)
+
+    def _schedule(self, resource: Schedule) -> Any:
+        from windlass.engines.aws.schedule import AwsSchedule
+
+        return AwsSchedule(resource, self.stage, self.clients, self.clock)
+
+    def _api(self, resource: Api) -> Any:
+        from windlass.engines.aws.api import AwsApi
+
+        return AwsApi(resource, self.stage)
+
+    def _site(self, resource: Site) -> Any:
+        from windlass.engines.aws.site import AwsSite
+
+        return AwsSite(resource)
+
+    def _alarm(self, resource: Alarm) -> Any:
+        from windlass.engines.aws.alarm import AwsAlarm
+
+        return AwsAlarm(resource, self.stage, self.clients)

@@ -64,8 +64,7 @@ class AwsIdempotency:
                 if seconds > 0:
                     return Running(seconds)
                 continue
-            if (response := self._response(at, held)) is not None:
-                return Seen(bytes(held["fingerprint"]["B"]) == fingerprint, response)
+            return Seen(bytes(held["fingerprint"]["B"]) == fingerprint, self._response(at, held))
         raise EngineUnavailable("an idempotency key is taken and freed again and again; try again")
 
     def finish(self, scope: str, key: str, fresh: Fresh, response: Response, keep: float) -> None:
@@ -128,15 +127,15 @@ class AwsIdempotency:
                 return held
         return None
 
-    def _response(self, at: str, held: dict[str, Typed]) -> Response | None:
-        """The answer in `held` with all its parts; None when one was deleted since."""
+    def _response(self, at: str, held: dict[str, Typed]) -> Response:
+        """The answer in `held`, with all its parts."""
         body = bytes(held["body"]["B"])
         with self._calling() as client:
             for n in range(plain(held["parts"])):
                 key = {"id": typed(_part_id(at, plain(held["reservation"]), n))}
                 part = client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
                 if part is None:
-                    return None
+                    raise EngineUnavailable("an answer that was kept under an idempotency key lost a part")
                 body += bytes(part["body"]["B"])
         headers = msgspec.json.decode(held["headers"]["B"], type=list[tuple[str, str]])
         return Response(plain(held["status"]), headers, body)

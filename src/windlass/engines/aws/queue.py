@@ -158,8 +158,8 @@ class AwsQueue:
 
     def redrive(self, limit: int | None = None) -> int:
         """Moves them by receiving, sending and deleting, ten at a time: SQS would do it by itself
-        (StartMessageMoveTask), but not a number of them, nor say when it is done and with how many. Whoever stops it
-        half-way may find ten in both queues. One that dies again meanwhile stays where it is; each has a new id."""
+        (StartMessageMoveTask), but in the background, all or none of them, and counts them approximately. Whoever stops
+        it half-way may find ten in both queues. One that dies again meanwhile stays where it is; each has a new id."""
         sent, again = set[str](), list[Any]()
         with calling(self.model, "redrive"):
             try:

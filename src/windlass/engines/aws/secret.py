@@ -48,6 +48,7 @@ class AwsSecret:
             )
         if isinstance(found, bytes):
             raise InvalidState(f"{self.model.where}: {self._name} in AWS Secrets Manager holds bytes; set a text there")
+        self._known(found)
         self._kept = (found, asked + _FRESH_SECONDS)
         return found
 
@@ -58,7 +59,6 @@ class AwsSecret:
             raise InvalidItem(f"the value of {self.model.name!r} is not Unicode text") from None
         if not 1 <= size <= _MAX_BYTES:
             raise InvalidItem(f"the value of {self.model.name!r} has {size:,} bytes; a secret has 1 to {_MAX_BYTES:,}")
-        self._known(value)
         version = str(uuid.uuid4())
         # Twice: another may have made the secret between the two calls of the first time.
         if not any(self._put(value, version) for _ in range(2)):
@@ -92,6 +92,7 @@ class AwsSecret:
         """Sets the value as a version of the secret, which is made where it is missing. False where another was first:
         the version has another value, or the secret was made meanwhile."""
         manager = self._clients.client("secretsmanager")
+        self._known(value)
         self._kept = None
         with calling(self.model, "write"):
             try:

@@ -69,7 +69,7 @@ _LONGEST_PAUSE = 1.0
 
 # What passes by itself, and which boto3 does not try again: https://docs.aws.amazon.com/amazondynamodb/latest/
 # developerguide/transaction-apis.html#transaction-conflict-handling
-_PASSING = frozenset({"TransactionConflictException", "TransactionInProgressException"})
+_PASSING = "TransactionConflictException"
 _PASSING_REASONS = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 
 _READS = frozenset({"get_item", "batch_get_item", "query", "scan"})
@@ -183,7 +183,8 @@ class AwsTable:
             if len(found) > limit or not answer.get("LastEvaluatedKey"):
                 break
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
-            looked_at = min(2 * looked_at, _MOST_LOOKED_AT)
+            whole = ask.there is None and ask.here is None
+            looked_at = limit + 1 - len(found) if whole else min(2 * looked_at, _MOST_LOOKED_AT)
         items, positions = found[:limit], None
         if items:
             first, last = ({name: item[name] for name in ask.names} for item in (items[0], items[-1]))
@@ -387,7 +388,7 @@ class AwsTable:
         if code == "ValidationException":
             raise self._invalid(str(error), method) from error
         if code != "TransactionCanceledException":
-            return code in _PASSING
+            return code == _PASSING
         reasons = [(reason.get("Code") or "None", reason) for reason in response.get("CancellationReasons", ())]
         codes = {code for code, _ in reasons}
         if "ConditionalCheckFailed" in codes:
@@ -410,7 +411,7 @@ class AwsTable:
             return InvalidItem(f"an item of {self._where} has a number that is too large or has too many digits")
         if "nesting" in said:
             return InvalidItem(f"an item of {self._where} is nested more deeply than DynamoDB's 32 levels")
-        if "schema" in said or "type mismatch" in said or "index" in said:
+        if any(part in said for part in ("schema", "type mismatch", "specified index", "invalid index")):
             return InvalidState(
                 f"{self._where} is deployed with other keys or indexes than it declares\n  fix: deploy it again"
             )

@@ -72,6 +72,7 @@ class AwsUserPool:
 
     def __init__(self, model: UserPool, stage: Stage, clients: Clients, clock: Clock) -> None:
         self._model, self._stage, self._clients, self._clock = model, stage, clients, clock
+        self._told_of_rotation = False
 
     # ---- what a handler may ask
 
@@ -111,7 +112,8 @@ class AwsUserPool:
         with self._calling("refresh", refresh_problem):
             answer = self._cognito.get_tokens_from_refresh_token(RefreshToken=refresh_token, ClientId=self._client_id)
         result = answer["AuthenticationResult"]
-        if "RefreshToken" not in result:
+        if "RefreshToken" not in result and not self._told_of_rotation:
+            self._told_of_rotation = True
             logger.warning(
                 "%s: refresh tokens do not rotate, so a stolen one stays good; deploy the system again to turn "
                 "refresh token rotation on for the app client",

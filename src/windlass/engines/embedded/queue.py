@@ -181,7 +181,7 @@ class EmbeddedQueue:
         lost."""
         now = self._clock.now()
         dead = 0
-        done: dict[int, list[int]] = {}
+        done: dict[int, list[int | str]] = {}
         for message in messages:
             if message.id not in failures:
                 done.setdefault(message.attempts, []).append(message.receipt)
@@ -204,7 +204,7 @@ class EmbeddedQueue:
             self._metrics.count(self._died, dead)
         return dead
 
-    def _delete(self, db: sqlite3.Connection, receipts: Sequence[int], attempts: int) -> None:
+    def _delete(self, db: sqlite3.Connection, receipts: Sequence[int | str], attempts: int) -> None:
         for first in range(0, len(receipts), _MOST_DELETED):
             some = receipts[first : first + _MOST_DELETED]
             marks = ", ".join("?" * len(some))

@@ -1,7 +1,7 @@
 """Secrets in Secrets Manager: what is read, for how long it is kept, and who sets it. Against moto."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -33,10 +33,10 @@ class World:
         self.name = self._stage.secret("key")
         self.manager = stands.direct.client("secretsmanager")
 
-    def secret(self, generate: int | None = None) -> AwsSecret:
+    def secret(self, generate: int | None = None, known: Callable[[str], None] | None = None) -> AwsSecret:
         """As another process has it."""
         model = System("shop").secret("key", generate=generate)
-        return AwsSecret(model, self._stage, self._clients, self.clock)
+        return AwsSecret(model, self._stage, self._clients, self.clock, known)
 
     def make(self) -> None:
         """As the Terraform makes it."""
@@ -101,6 +101,15 @@ def test_a_clock_that_is_set_back_prolongs_nothing(world: World) -> None:
     world.clock.set_back(timedelta(hours=1))
     world.clock.advance(timedelta(seconds=60))
     assert reading.read() == "second"
+
+
+def test_every_value_is_made_known_so_that_no_log_shows_it(world: World) -> None:
+    generated, written, read = list[str](), list[str](), list[str]()
+    world.secret(32, generated.append).ensure_generated()
+    assert generated == [world.secret().read()]
+    world.secret(known=written.append).write("hunter2")
+    assert world.secret(known=read.append).read() == "hunter2"
+    assert (written, read) == (["hunter2"], ["hunter2"])
 
 
 def test_that_there_is_no_value_is_not_kept(world: World) -> None:

@@ -72,7 +72,6 @@ guarded_api = depot.api("guarded_api", auth=keys)
 arrivals = depot.queue("arrivals", Parcel, max_attempts=3)
 moves = depot.queue("moves", Parcel, fifo=True)
 nightly = depot.schedule("nightly", every=timedelta(hours=1))
-handled: list[str] = []
 
 
 def _hang() -> None:
@@ -129,7 +128,7 @@ def arrive(parcel: Parcel) -> None:
         _hang()
     if parcel.to == "nobody":
         raise ValueError("nobody lives there")
-    handled.append(parcel.id)
+    log.info("%s", parcel.id)
 
 
 @moves.consumer()
@@ -137,7 +136,7 @@ def move(parcel: Parcel) -> None:
     """Moves a parcel."""
     if parcel.to == "nobody":
         raise ValueError("nobody lives there")
-    handled.append(parcel.id)
+    log.info("%s", parcel.id)
 
 
 @nightly.task(timeout=timedelta(seconds=30))
