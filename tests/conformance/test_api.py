@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.conformance.conftest import Start
+from tests.conformance.plugin import Start
 from tests.conformance.problem import problem
 from windlass import (
     Header,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.conformance.conftest import Start
+from tests.conformance.plugin import Start
 from tests.conformance.problem import problem
 from windlass import (
     Meta,

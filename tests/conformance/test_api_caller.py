@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import pytest
 
-from tests.conformance.conftest import Start
+from tests.conformance.plugin import Start
 from windlass import (
     Caller,
     Conflict,

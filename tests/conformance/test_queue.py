@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.conftest import Start
+from tests.conformance.plugin import Start
 from tests.conformance.post import (
     VISIBILITY,
     Count,

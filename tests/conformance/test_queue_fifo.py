@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.conformance.conftest import Start
+from tests.conformance.plugin import Start
 from tests.conformance.post import Job, attempts, content, jobs, names, noted, ordered, post, send_in_order
 from windlass import new_id
 from windlass.testing import Driver

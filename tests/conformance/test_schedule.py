@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.conformance.conftest import Start
+from tests.conformance.plugin import Start
 from windlass import System, Tick, now
 
 NINE = datetime(2024, 6, 12, 9, tzinfo=UTC)  # a Wednesday

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from tests.conformance.conftest import Start
+from tests.conformance.plugin import Start
 from windlass import InvalidItem, Secret, SecretNotSet, System
 from windlass.errors import Denied
 

@@ -11,7 +11,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.conformance.conftest import Start
 from tests.conformance.home import (
     Color,
     Draft,
@@ -27,6 +26,7 @@ from tests.conformance.home import (
     stocks,
     todos,
 )
+from tests.conformance.plugin import Start
 from windlass import Conflict, DeclarationError, InvalidItem, NotFound, Table, new_id, now
 from windlass import field as attribute
 from windlass.testing import Driver

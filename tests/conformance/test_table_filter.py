@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.conformance.conftest import Start
 from tests.conformance.library import Book, books, ids, library, pages
+from tests.conformance.plugin import Start
 from windlass import (
     DeclarationError,
     InvalidItem,

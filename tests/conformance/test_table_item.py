@@ -11,7 +11,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.conformance.conftest import Start
 from tests.conformance.home import (
     Color,
     Draft,
@@ -30,6 +29,7 @@ from tests.conformance.home import (
     texts,
     todos,
 )
+from tests.conformance.plugin import Start
 from windlass import InvalidItem, System, new_id
 from windlass import field as attribute
 from windlass.testing import Driver

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.conformance.conftest import Start
 from tests.conformance.library import Book, Tick, books, ids, library, pages, single, ticks
+from tests.conformance.plugin import Start
 from windlass import (
     BadRequest,
     Page,

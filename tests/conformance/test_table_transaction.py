@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.conformance.conftest import Start
+from tests.conformance.plugin import Start
 from windlass import DeclarationError, InvalidItem, System, TransactionConflict, field, new_id, now, transact
 from windlass.testing import Driver
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.conftest import Start
+from tests.conformance.plugin import Start
 from windlass import Caller, System, Tokens, Unauthorized, UserPool, WrongCredentials
 from windlass.errors import Conflict, InvalidItem, NotFound
 from windlass.testing import Driver

@@ -15,6 +15,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests.conformance.plugin import Start
 from windlass.graph.load import load
 from windlass.testing import Driver
 
@@ -23,8 +24,8 @@ SEARCH = "/file_sla_errors?date=2024-06-12"
 
 
 @pytest.fixture
-def app() -> Iterator[Driver]:
-    with load(Path(__file__).parents[1]).run_embedded() as app:
+def app(start: Start) -> Iterator[Driver]:
+    with start(load(Path(__file__).parents[1])) as app:
         app.add_user("ada", groups=["collector", "viewer"])
         yield app
 
@@ -80,8 +81,8 @@ def test_a_forged_token_is_401(app: Driver, forgery: str) -> None:
     assert "Traceback" not in answer.body.decode()
 
 
-def test_a_token_of_another_pool_is_401(app: Driver) -> None:
-    with load(Path(__file__).parents[1]).run_embedded() as other:
+def test_a_token_of_another_pool_is_401(app: Driver, start: Start) -> None:
+    with start(load(Path(__file__).parents[1]), state="other") as other:
         other.add_user("ada", groups=["collector", "viewer"])
         token = other.token("ada")
     assert app.get(SEARCH, headers={"authorization": f"Bearer {token}"}).status == 401

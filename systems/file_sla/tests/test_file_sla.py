@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.conformance.plugin import Start
 from windlass.graph.load import load
 from windlass.testing import Driver
 
@@ -18,9 +19,9 @@ FILE = {"filename": "orders.csv", "creationDate": "2024-06-12T08:00:00Z"}
 
 
 @pytest.fixture
-def app() -> Iterator[Driver]:
+def app(start: Start) -> Iterator[Driver]:
     system = load(Path(__file__).parents[1])
-    with system.run_embedded(clock_start=START) as app:
+    with start(system, clock_start=START) as app:
         app.add_user("ada", groups=["collector", "viewer"])
         yield app
 

@@ -12,6 +12,7 @@ import pytest
 from presenter.key_set import GOOD_FOR, MAX_BYTES, PAUSE, REFRESH_AFTER, FetchFailed, KeySet, fetch
 from presenter.tests.issuer import KeyServer, bearer, jwk, rs256, token
 
+from tests.conformance.plugin import Start
 from windlass import ServiceUnavailable
 from windlass.graph.load import load
 from windlass.testing import Answer, Driver
@@ -26,8 +27,8 @@ def keys() -> Iterator[KeyServer]:
 
 
 @pytest.fixture
-def app(keys: KeyServer) -> Iterator[Driver]:
-    with load(Path(__file__).parents[1]).run_embedded(clock_start=START) as app:
+def app(keys: KeyServer, start: Start) -> Iterator[Driver]:
+    with start(load(Path(__file__).parents[1]), clock_start=START) as app:
         app.secret("jwks_url").write(keys.url)
         yield app
 
@@ -48,8 +49,8 @@ def test_a_token_of_a_known_key_is_taken(app: Driver) -> None:
     assert app.get("/data", headers=bearer(token(app))).status == 200, "HS256 goes on beside it"
 
 
-def test_without_a_key_set_rs256_is_401(keys: KeyServer) -> None:
-    with load(Path(__file__).parents[1]).run_embedded(clock_start=START) as app:
+def test_without_a_key_set_rs256_is_401(keys: KeyServer, start: Start) -> None:
+    with start(load(Path(__file__).parents[1]), clock_start=START) as app:
         answer = read(app, "first")
         assert answer.status == 401
         assert "RS256" in answer.json()["detail"]

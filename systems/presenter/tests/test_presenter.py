@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from presenter.tests.issuer import bearer, rs256, token
 
+from tests.conformance.plugin import Start
 from windlass import Queue
 from windlass.graph.load import load
 from windlass.model.system import System
@@ -30,8 +31,8 @@ def presenter() -> System:
 
 
 @pytest.fixture
-def app(presenter: System) -> Iterator[Driver]:
-    with presenter.run_embedded(clock_start=START) as app:
+def app(presenter: System, start: Start) -> Iterator[Driver]:
+    with start(presenter, clock_start=START) as app:
         yield app
 
 
@@ -264,8 +265,8 @@ def test_a_caller_who_asks_too_often_waits_and_no_other(app: Driver) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_each_post_is_one_item_however_often_it_is_delivered(presenter: System, seed: int) -> None:
-    with presenter.run_embedded(seed=seed, clock_start=START) as app:
+def test_each_post_is_one_item_however_often_it_is_delivered(presenter: System, seed: int, start: Start) -> None:
+    with start(presenter, seed=seed, clock_start=START) as app:
         for number in range(30):
             assert post(app, GOOD | {"informationOne": str(number)}).status == 201
             app.clock.advance(timedelta(milliseconds=1))
@@ -311,8 +312,10 @@ JSON = st.recursive(
 FIELD = st.one_of(st.text(max_size=40), st.text(min_size=1990, max_size=2010), JSON)
 
 
-def test_a_body_is_taken_if_and_only_if_its_fields_are_texts_with_something_in_them(presenter: System) -> None:
-    with presenter.run_embedded(clock_start=START) as app:
+def test_a_body_is_taken_if_and_only_if_its_fields_are_texts_with_something_in_them(
+    presenter: System, start: Start
+) -> None:
+    with start(presenter, clock_start=START) as app:
         headers = bearer(token(app))
 
         @settings(max_examples=150, deadline=None)
@@ -331,8 +334,8 @@ def test_a_body_is_taken_if_and_only_if_its_fields_are_texts_with_something_in_t
         check()
 
 
-def test_no_bytes_at_all_are_a_fault_of_the_program(presenter: System) -> None:
-    with presenter.run_embedded(clock_start=START) as app:
+def test_no_bytes_at_all_are_a_fault_of_the_program(presenter: System, start: Start) -> None:
+    with start(presenter, clock_start=START) as app:
         headers = bearer(token(app))
 
         @settings(max_examples=150, deadline=None)

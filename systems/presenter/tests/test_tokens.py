@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from presenter.tests.issuer import KeyServer, bearer, claims, jwk, part, private_key, rs256, secret, token
 from presenter.tokens import LEEWAY
 
+from tests.conformance.plugin import Start
 from windlass.graph.load import load
 from windlass.model.system import System
 from windlass.testing import Driver
@@ -32,8 +33,8 @@ def presenter() -> System:
 
 
 @pytest.fixture
-def app(presenter: System) -> Iterator[Driver]:
-    with presenter.run_embedded(clock_start=START) as app:
+def app(presenter: System, start: Start) -> Iterator[Driver]:
+    with start(presenter, clock_start=START) as app:
         yield app
 
 
@@ -233,8 +234,8 @@ def test_another_header_is_401(app: Driver, header: str) -> None:
     assert app.get("/data", headers={"authorization": header.format(token(app))}).status == 401
 
 
-def test_any_text_at_all_is_401(presenter: System) -> None:
-    with presenter.run_embedded(clock_start=START) as app:
+def test_any_text_at_all_is_401(presenter: System, start: Start) -> None:
+    with start(presenter, clock_start=START) as app:
 
         @settings(max_examples=200, deadline=None)
         @given(st.text(max_size=60))
@@ -245,9 +246,9 @@ def test_any_text_at_all_is_401(presenter: System) -> None:
         check()
 
 
-def test_no_change_of_a_character_is_taken(presenter: System) -> None:
+def test_no_change_of_a_character_is_taken(presenter: System, start: Start) -> None:
     """But for one: the last character of a signature of 32 bytes carries four bits of it, and two of nothing."""
-    with presenter.run_embedded(clock_start=START) as app:
+    with start(presenter, clock_start=START) as app:
         good = token(app)
 
         @settings(max_examples=200, deadline=None)
