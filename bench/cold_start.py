@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -93,8 +92,7 @@ _SERVICES = ("windlass", "mangum", "chalice")
 
 def _unpack(folder: Path) -> None:
     """Makes `bundle`, what Lambda unpacks, and `lambda`, what it has itself: boto3, and what that requires."""
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    target = Target("x86_64" if platform.machine() == "x86_64" else "arm64", python)
+    target = Target.here()
     wheels = Wheels(target, folder / "wheels")
     made = bundle(BASE.parent / "systems" / "file_sla", wheels, target)
     with zipfile.ZipFile(io.BytesIO(made.content)) as archive:

@@ -15,6 +15,8 @@ SOURCE = ROOT / "src" / "windlass"
 
 
 def nouns() -> set[str]:
+    for name in windlass.__all__:  # a noun is imported when it is asked for
+        getattr(windlass, name)
     return {kind.noun for kind in Resource.__subclasses__() if kind is not TableIndex}
 
 

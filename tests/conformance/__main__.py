@@ -1,5 +1,7 @@
 """`python -m tests.conformance`: the page of divergences."""
 
+import sys
+
 from tests.conformance.report import page
 
-print(page(), end="")
+sys.stdout.write(page())

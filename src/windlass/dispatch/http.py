@@ -119,7 +119,7 @@ class HttpDispatch:
             problem = as_problem(error)
             if isinstance(error, EngineUnavailable | ServiceUnavailable):
                 self._unavailable(error, span)
-            elif problem.status >= 500:
+            elif problem.status >= 500 and error is not request.caller:  # the authorizer has logged that
                 level = "timed out" if isinstance(error, HandlerTimeout) else "failed"
                 logger.error(
                     "%s %s",

@@ -7,6 +7,7 @@ once, into a folder.
 
 from __future__ import annotations
 
+import platform
 import re
 import subprocess
 import sys
@@ -37,14 +38,26 @@ _UNREAD = (".pth", ".pyc", ".pyi", ".pyx", ".pxd", ".c", ".h", ".cpp", ".hpp", "
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a bundle is to run: a processor, and one of `RUNTIMES`. Raises BundleError for another Python."""
+    """Where a bundle is to run: a processor, and one of `RUNTIMES`; `glibc` is the minor version of its glibc 2, that
+    of Lambda's Linux where it is None. Raises BundleError for another Python."""
 
     arch: Arch = "arm64"
     python: str = "3.12"
+    glibc: int | None = None
 
     def __post_init__(self) -> None:
         if self.python not in RUNTIMES:
             raise BundleError(f"Lambda has no Python {self.python}\n  fix: give one of {', '.join(RUNTIMES)}")
+
+    @classmethod
+    def here(cls) -> Target:
+        """This machine and Python, for a stand-in of Lambda that runs functions on it. Raises BundleError where Lambda
+        has no such Python, and on a machine without glibc."""
+        name, version = platform.libc_ver()
+        if name != "glibc":
+            raise BundleError("this machine has no glibc\n  fix: make the bundle for Lambda, and run it there")
+        arch: Arch = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
+        return cls(arch, f"{sys.version_info.major}.{sys.version_info.minor}", int(version.split(".")[1]))
 
     @property
     def machine(self) -> str:
@@ -56,7 +69,8 @@ class Target:
         """The platform tags of wheels that run there (PEP 600), the newest first."""
         oldest = 17 if self.arch == "arm64" else 5
         platforms = []
-        for minor in range(RUNTIMES[self.python], oldest - 1, -1):
+        newest = RUNTIMES[self.python] if self.glibc is None else self.glibc
+        for minor in range(newest, oldest - 1, -1):
             platforms.append(f"manylinux_2_{minor}_{self.machine}")
             if minor in _OLD_NAMES:
                 platforms.append(f"manylinux{_OLD_NAMES[minor]}_{self.machine}")
@@ -171,8 +185,8 @@ class Wheels:
         self._cache.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", "--no-deps"]
         command += ["--only-binary=:all:", "--implementation", "cp", "--python-version", self._target.python]
-        for platform in self._target.platforms:
-            command += ["--platform", platform]
+        for tag in self._target.platforms:
+            command += ["--platform", tag]
         with tempfile.TemporaryDirectory(dir=self._cache, prefix=".") as folder:
             done = subprocess.run(
                 [*command, *self._pip, "--dest", folder, *pins], capture_output=True, text=True, check=False

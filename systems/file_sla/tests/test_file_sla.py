@@ -331,9 +331,10 @@ def test_every_grant_is_needed(app: Driver) -> None:
     assert app.unused_grants == {}
 
 
-def test_an_internal_fault_shows_nothing_internal(app: Driver) -> None:
-    app.engine.namespace.store.close()
-    answer = app.post("/auth", json={"username": "ada", "password": "x"})
+def test_an_internal_fault_shows_nothing_internal() -> None:
+    with load(Path(__file__).parents[1]).run_embedded() as app:
+        app.engine.namespace.store.close()
+        answer = app.post("/auth", json={"username": "ada", "password": "x"})
     assert answer.status in (500, 503)
     assert "sqlite" not in answer.body.decode().lower()
     assert "Traceback" not in answer.body.decode()

@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from windlass.engines.embedded.conditions import holds
 from windlass.engines.embedded.namespace import Namespace
 from windlass.engines.embedded.store import Insert
 from windlass.errors import Conflict, InvalidItem, InvalidState, NotFound, TransactionConflict
+from windlass.model.filter import holds
 from windlass.model.item_size import check_numbers, check_size
 from windlass.model.table import Table
 from windlass.ports.table import (

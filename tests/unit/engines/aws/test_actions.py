@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import windlass
 from windlass import Index, System
 from windlass.engines.aws.actions import (
     ACTIONS,
@@ -34,6 +35,8 @@ class Order:
 
 
 def test_every_operation_that_can_be_granted_has_its_actions_and_no_other_is_there() -> None:
+    for name in windlass.__all__:  # a noun is imported when it is asked for
+        getattr(windlass, name)
     granted = {(kind.noun, name) for kind in Resource.__subclasses__() for name in operations_of(kind)}
     assert set(ACTIONS) == granted
 
