@@ -49,7 +49,7 @@ def _moto(fd: int) -> None:
 def _ministack(fd: int) -> None:
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
-    from ministack.app import app  # type: ignore[import-untyped]
+    from ministack.app import app
 
     config = Config()
     config.bind = [f"fd://{fd}"]

@@ -1,4 +1,4 @@
-"""Runs the systems' own tests on every engine, where they do not need a server."""
+"""Runs the tests that start the system by `start` on every engine."""
 
 from tests.conformance.plugin import pytest_generate_tests, pytest_itemcollected, start
 
