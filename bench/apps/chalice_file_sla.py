@@ -8,13 +8,14 @@ import json
 import sys
 from typing import Any
 
-from chalice import BadRequestError, Chalice
+from chalice.app import BadRequestError, Chalice
 
 app = Chalice(app_name="file_sla")
 
 
 @app.route("/auth", methods=["POST"])
 def sign_in() -> dict[str, str]:
+    assert app.current_request is not None
     body = app.current_request.json_body
     if not isinstance(body, dict) or not all(isinstance(body.get(name), str) for name in ("username", "password")):
         raise BadRequestError("username and password must be texts")

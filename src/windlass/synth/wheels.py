@@ -7,6 +7,7 @@ once, into a folder.
 
 from __future__ import annotations
 
+import importlib.util
 import platform
 import re
 import subprocess
@@ -115,6 +116,8 @@ class Wheels:
     """Packages for `target`. `cache` keeps the wheels that were fetched; `pip` are options for pip."""
 
     def __init__(self, target: Target, cache: Path, *, pip: Sequence[str] = ()) -> None:
+        if importlib.util.find_spec("packaging") is None:
+            raise BundleError("the package packaging is not installed\n  fix: pip install 'windlass[aws]'")
         self._target, self._pip = target, tuple(pip)
         self._cache = cache / f"python{target.python}-{target.arch}"
 
