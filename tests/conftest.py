@@ -7,9 +7,8 @@ from collections.abc import Generator
 import hypothesis
 import pytest
 
-from tests.conformance.report import ENGINE, summary
-
-SCORE = "iam_agreement"  # as tests.aws.agreement has it
+# The properties of reports that tests.conformance.report and tests.aws.agreement give them.
+ENGINE, SCORE = "conformance_engine", "iam_agreement"
 
 CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
@@ -55,6 +54,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             some, of = properties.get(SCORE, (0, 0)) if report.when == "call" else (0, 0)
             agreed, cases = agreed + some, cases + of
     if outcomes:
+        from tests.conformance.report import summary
+
         terminalreporter.write_line(summary(outcomes))
     if cases:
         terminalreporter.write_line(f"IAM agreement: {agreed} / {cases} cases")

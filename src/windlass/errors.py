@@ -22,6 +22,7 @@ __all__ = [
     "Forbidden",
     "GatewayTimeout",
     "GraphError",
+    "HandlerStopped",
     "HandlerTimeout",
     "HomeError",
     "InvalidItem",
@@ -101,6 +102,12 @@ class EngineUnavailable(WindlassError):
 
 class HandlerTimeout(WindlassError):
     """The handler ran past its deadline; its later calls are refused with this."""
+
+
+class HandlerStopped(BaseException):
+    """Stops a handler at its deadline, wherever it is, where an engine can do that. Not an Exception, so that neither
+    the handler nor a library that it calls takes it for a fault that is to be tried again. It becomes HandlerTimeout
+    where the handler was called."""
 
 
 class InvalidState(WindlassError):

@@ -26,6 +26,7 @@ def nouns() -> set[str]:
         "src/windlass/ports/{}.py",
         "src/windlass/model/{}.py",
         "src/windlass/engines/embedded/{}.py",
+        "src/windlass/engines/aws/{}.py",
         "tests/conformance/test_{}.py",
         "docs/resources/{}.md",
     ],

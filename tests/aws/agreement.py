@@ -69,8 +69,8 @@ class Recorder(Clients):
         self.calls: list[Requested] = []
         self.made: list[str] = []
 
-    def make(self, service: str) -> Any:
-        client = super().make(service)
+    def make(self, service: str, *, once: bool = False) -> Any:
+        client = super().make(service, once=once)
         client.meta.events.register("before-parameter-build", self._called)
         return client
 

@@ -59,8 +59,8 @@ class _TimedClients(Clients):
         self._driver = driver
         self.outbox = Outbox()
 
-    def make(self, service: str) -> Any:
-        client = super().make(service)
+    def make(self, service: str, *, once: bool = False) -> Any:
+        client = super().make(service, once=once)
         if service == "sesv2":
             self.outbox.listen(client)
         if service == "sqs":

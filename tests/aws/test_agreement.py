@@ -12,11 +12,12 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.aws.agreement import ALLOWED, SCORE, Exercise, Recorder, Requested, allowing, exercises, requested
@@ -204,7 +205,7 @@ def test_the_policy_of_an_idempotent_route_allows_what_keeping_answers_calls_and
     stage = provision(system, "dev", _root(moto), _account(moto))
     recorder = Recorder(stage, endpoint=moto.endpoint, access_key="test")
     store = next(handler for handler in system.handlers if handler.name == "store")
-    keeping = policy_of(system, replace(store, grants=(), owners=()), stage)
+    keeping = policy_of(system, msgspec.structs.replace(store, grants=(), owners=()), stage)
     document = {"Statement": [one.document() for one in keeping.statements if one.sid == "IdempotencyKeys"]}
     kept = AwsIdempotency(stage, recorder, SystemClock())
     first = kept.begin("scope", "key", b"f", 30)
@@ -250,7 +251,7 @@ def test_what_a_grant_allows_and_its_lack_refuses_is_the_same_on_the_embedded_en
         for grant, one in zip(handler.grants, handler.owners, strict=True)
         if (grant.resource, grant.operation) != (owner.address, operation)
     ]
-    lacking = replace(handler, grants=tuple(grant for grant, _ in left), owners=tuple(one for _, one in left))
+    lacking = msgspec.structs.replace(handler, grants=tuple(grant for grant, _ in left), owners=tuple(one for _, one in left))
     with _judged(record_property) as tell:
         for case, model, refused in (("with the grant", handler, False), ("without the grant", lacking, True)):
             embedded = _embedded_refuses(system, model, owner, operation)
@@ -262,7 +263,7 @@ def test_what_a_grant_allows_and_its_lack_refuses_is_the_same_on_the_embedded_en
 def _embedded_refuses(system: System, handler: Handler, owner: Resource, operation: str) -> dict[str, bool]:
     """Whether each variant of an operation is refused to a handler on the embedded engine."""
     with system.run_embedded() as driver, driver.bound():
-        invocation = replace(current(), handler=handler.name, grants=_grants_of(handler))
+        invocation = msgspec.structs.replace(current(), handler=handler.name, grants=_grants_of(handler))
         with invoked(invocation):
             return {exercise.variant: _refused(exercise) for exercise in exercises(owner, operation)}
 

@@ -9,7 +9,7 @@ from tests.conformance.divergences import DIVERGENCES, Divergence
 
 __all__ = ["ENGINE", "page", "summary"]
 
-ENGINE = "conformance-engine"
+ENGINE = "conformance_engine"
 """The property of a test's report that names the engine."""
 
 _STANDS_IN = {"moto": "moto", "ministack": "MiniStack"}

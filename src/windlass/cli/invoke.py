@@ -55,9 +55,8 @@ def _variables(ctx: click.Context, parameter: click.Parameter, said: Sequence[st
     epilog="""\b
 Examples:
   windlass invoke shop create --event request.json
-  windlass invoke shop create --event - < request.json
-  windlass invoke shop persist --event batch.json --endpoint http://127.0.0.1:4566 \\
-      --env WINDLASS_DATA_URL=http://127.0.0.1:4566/000000000000/shop-dev-data"""
+  windlass invoke shop create --event -
+  windlass invoke shop persist --event batch.json --endpoint http://127.0.0.1:4566 --stage test"""
 )
 @system_argument
 @click.argument("handler")

@@ -13,7 +13,7 @@ import msgspec
 from windlass.dispatch.calls import traced
 from windlass.dispatch.metrics import Series, series
 from windlass.dispatch.telemetry import BUILT_IN, Telemetry, told
-from windlass.errors import Misuse
+from windlass.errors import HandlerStopped, HandlerTimeout, Misuse
 from windlass.graph.grants import grants
 from windlass.model.handler import Handler
 from windlass.model.system import System
@@ -90,6 +90,10 @@ class Context:
             told(span, error)
             # It would go past everything that takes a handler's failure, and end the thread that serves.
             raise RuntimeError(f"{handler.name} called sys.exit({error.code!r})") from error
+        except HandlerStopped as error:
+            late = HandlerTimeout(str(error)).with_traceback(error.__traceback__)
+            told(span, late)
+            raise late from None
         except BaseException as error:
             told(span, error)
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import difflib
 import os
 import time
@@ -62,6 +63,8 @@ class Function:
     def __init__(self, system: AwsSystem, recorder: Recorder | None = None) -> None:
         assert system.only is not None
         self.system, self._recorder = system, recorder
+        if recorder is not None:
+            recorder.watch(system.model)
         self._handler = handler_called(system.model, system.only)
         kinds: Mapping[str, tuple[str, Callable[[], Serve]]] = {
             "route": ("requestContext", self._requests),
@@ -85,7 +88,8 @@ class Function:
                     f"{handler.name} is started by {handler.trigger}, and this event is of another kind: it has "
                     f"no {self._mark}"
                 )
-            return self._serve(event, deadline)
+            # In a context of its own: what the handler leaves in a ContextVar is not there at the next event.
+            return contextvars.copy_context().run(self._serve, event, deadline)
         except (UnknownEvent, MalformedEvent) as error:
             logger.error("%s was not run: %s", handler.name, error)
             raise
@@ -159,6 +163,7 @@ class Function:
 
     def _messages(self) -> Serve:
         from windlass.runtime.events.queue import failed, messages_of
+        from windlass.runtime.xray import senders_in
 
         name = self._handler.trigger.removeprefix("queue ")
         dispatch = self.system.messages(name)
@@ -166,6 +171,8 @@ class Function:
         def serve(event: Mapping[str, Any], deadline: float) -> dict[str, Any]:
             cause = self._cause
             received = messages_of(event, str(cause) if cause is not None else None)
+            if self._recorder is not None:
+                self._recorder.senders = senders_in(event)
             for id, reason in received.unread.items():
                 logger.error("message %s of %s was not handled: %s", id, name, reason)
             try:

@@ -11,17 +11,21 @@ import threading
 import time
 from types import FrameType, TracebackType
 
-from windlass.errors import HandlerTimeout
+from windlass.errors import HandlerStopped, HandlerTimeout
 
 __all__ = ["Limit"]
 
 _AT_LEAST = 0.001
 
+# A handler may hold off the first alarm: in a `finally` that waits, or with a bare `except`.
+_AGAIN = 0.1
+
 
 class Limit:
-    """Raises HandlerTimeout inside the `with` block when `deadline` (on `time.monotonic`'s scale) has passed, wherever
-    the handler is. Only on the main thread of a system that has such alarms, as Lambda is; elsewhere it does nothing,
-    and what a late handler still asks of resources is refused, as everywhere."""
+    """Stops what is inside the `with` block when `deadline` (on `time.monotonic`'s scale) has passed, wherever it is:
+    raises HandlerStopped there, again and again until the block ends, and HandlerTimeout out of the block where nobody
+    took that. Only on the main thread of a system that has such alarms, as Lambda is; elsewhere it does nothing, and
+    what a late handler still asks of resources is refused, as everywhere."""
 
     __slots__ = ("_before", "_deadline", "_handler", "_on")
 
@@ -40,6 +44,15 @@ class Limit:
         if self._on:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, self._before)
+        if isinstance(error, HandlerStopped):
+            raise HandlerTimeout(str(error)) from error
 
     def _over(self, number: int, frame: FrameType | None) -> None:
-        raise HandlerTimeout(f"{self._handler} ran past its deadline and was stopped")
+        # Raised in `__exit__`, it would leave the alarm on for whatever runs next; in `__enter__`, nobody would end it.
+        code = None if frame is None else frame.f_code
+        if code is Limit.__exit__.__code__:
+            return
+        entering = code is Limit.__enter__.__code__
+        signal.setitimer(signal.ITIMER_REAL, _AT_LEAST if entering else _AGAIN)
+        if not entering:
+            raise HandlerStopped(f"{self._handler} ran past its deadline and was stopped")

@@ -2,22 +2,27 @@
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 
-The namespace is `Windlass/SYSTEM`; the dimensions are a series' labels, and once more those that an alarm watches: an
-alarm of CloudWatch does not add up series, so what it watches must be a series of its own.
+Each series that is written costs as much a month as half a gigabyte of logs, and its documents are logs too. So what
+AWS measures by itself is not written (docs/runtime.md says what takes its place), and what counts faults only where
+there was one. A series has the one set of dimensions that an alarm watches it by, in the namespace `Windlass/SYSTEM`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from windlass.dispatch.metrics import BOUNDS, Deltas, Distribution
+from windlass.dispatch.metrics import BOUNDS, Deltas, Distribution, Series
 from windlass.dispatch.telemetry import BUILT_IN
 
-__all__ = ["MOST_METRICS", "MOST_VALUES", "SECONDS", "WATCHED", "documents"]
+if TYPE_CHECKING:
+    from windlass.model.alarm import Alarm
+    from windlass.model.system import System
+
+__all__ = ["FAULTS", "MOST_METRICS", "MOST_VALUES", "SECONDS", "WATCHED", "documents", "watched_by"]
 
 MOST_METRICS = 100
 """Of a document."""
@@ -26,31 +31,29 @@ MOST_VALUES = 100
 _MOST_DIMENSIONS = 30
 _MOST_TEXT = 1024
 
-# The label that alarms know a series by, and which are in seconds. `model.alarm_metric` has the same, as a test sees
-# to: importing it would make every function's start three milliseconds longer.
-_BY_LABEL: Mapping[str, Sequence[str]] = {
-    "api": ("requests", "request_errors", "request_client_errors", "throttles", "request_seconds"),
-    "handler": ("calls", "errors", "duration"),
-    "mailer": ("mail_failures",),
-    "queue": (
-        "messages_failed",
-        "messages_handled",
-        "messages_retried",
-        "messages_sent",
-        "queue_age",
-        "queue_dead",
-        "queue_depth",
-        "queue_in_flight",
-    ),
-    "resource": ("operations", "operation_errors", "operation_seconds"),
+# `model.alarm_metric` has the same labels and units, as a test sees to: importing it would make every function's start
+# three milliseconds longer.
+FAULTS: Mapping[str, str] = {
+    "errors": "handler",
+    "mail_failures": "mailer",
+    "messages_failed": "queue",
+    "messages_retried": "queue",
+    "operation_errors": "resource",
+    "throttles": "api",
 }
-WATCHED: Mapping[str, str] = {name: label for label, names in _BY_LABEL.items() for name in names}
-"""The label that an alarm on a series has, besides `system`."""
-SECONDS = frozenset({"duration", "operation_seconds", "queue_age", "request_seconds"})
-"""The series that are in seconds."""
-_LABELS = frozenset(
-    {"api", "handler", "mailer", "noun", "operation", "outcome", "queue", "resource", "status", "system"}
-)
+"""Series that count what went wrong and that AWS does not have, each with the label that an alarm has besides `system`.
+They are written where something did; an alarm takes a missing value for none."""
+WATCHED: Mapping[str, str] = {
+    "calls": "handler",
+    "duration": "handler",
+    "operation_seconds": "resource",
+    "operations": "resource",
+}
+"""Series that are written where a declared alarm watches them. Lambda counts `calls` and `duration`, too, but those of
+whole batches, so they are written for the consumers of queues only."""
+SECONDS = frozenset({"duration", "operation_seconds"})
+"""The series above that are in seconds."""
+_LABELS = frozenset({"api", "handler", "mailer", "queue", "resource", "system"})
 _MIDDLE = 1.1**-0.5
 
 _Labels = tuple[tuple[str, str], ...]
@@ -60,26 +63,63 @@ _directives: dict[tuple[str, tuple[str, ...], tuple[str, ...]], msgspec.Raw] = {
 _MOST_KNOWN = 500
 
 
-def documents(deltas: Deltas, namespace: str) -> Iterator[bytes]:
-    """All that is new, in as few documents as it fits into: usually one for each minute. Series share a document unless
-    they have different values for one label, or one name."""
-    groups: dict[tuple[int, _Labels, str], list[tuple[str, Distribution]]] = {}
-    for (minute, (name, labels)), distribution in deltas.items():
+def watched_by(system: System) -> frozenset[Series]:
+    """The series that the declared alarms of `system` watch and AWS does not measure: they are written whole, with the
+    values of what went well, since an average or a sum below something needs these."""
+    consumers = {handler.name for handler in system.handlers if handler.kind == "queue"}
+    found = set()
+    for resource in system.resources.values():
+        if resource.noun != "alarm":
+            continue
+        rule = cast("Alarm", resource).rule()
+        label = FAULTS.get(rule.series) or WATCHED.get(rule.series)
+        if label and (rule.series not in ("calls", "duration") or dict(rule.labels)[label] in consumers):
+            found.add((rule.series, rule.labels))
+    return frozenset(found)
+
+
+def documents(deltas: Deltas, namespace: str, watched: frozenset[Series] = frozenset()) -> Iterator[bytes]:
+    """What is new and is to be written, in as few documents as it fits into: usually none, or one for each minute.
+    `watched` are series that are written whatever their value. Series share a document unless they have different
+    values for one label, or one name."""
+    groups: dict[tuple[int, _Labels], dict[str, Distribution]] = {}
+    for (minute, (name, labels)), distribution in _written(deltas, watched).items():
         if name in _LABELS:
             # A metric and a label are members of one object, and a metric of the system's own may be called as one is.
             labels = tuple((label, value) for label, value in labels if label != name)
-        groups.setdefault((minute, labels, WATCHED.get(name, "")), []).append((name, distribution))
+        groups.setdefault((minute, labels), {})[name] = distribution
     made: list[_Document] = []
-    for (minute, labels, watched), group in groups.items():
-        for first in range(0, len(group), MOST_METRICS):
-            metrics = dict(group[first : first + MOST_METRICS])
+    for (minute, labels), group in groups.items():
+        names = list(group)
+        for first in range(0, len(names), MOST_METRICS):
+            metrics = {name: group[name] for name in names[first : first + MOST_METRICS]}
             shown = {name: value[:_MOST_TEXT] or "-" for name, value in labels[:_MOST_DIMENSIONS]}
             document = next((one for one in made if one.takes(minute, shown, metrics)), None)
             if document is None:
                 document = _Document(minute)
                 made.append(document)
-            document.add(shown, metrics, _known_directive(namespace, tuple(shown), watched, tuple(metrics)))
+            document.add(shown, metrics, _known_directive(namespace, tuple(shown), tuple(metrics)))
     return map(_Document.encoded, made)
+
+
+def _written(deltas: Deltas, watched: frozenset[Series]) -> Deltas:
+    """Those that are written, by the labels that an alarm watches: what has further labels (the operation, the route)
+    is put together, as an alarm of CloudWatch does not add up series."""
+    found: Deltas = {}
+    for (minute, known), distribution in deltas.items():
+        name, labels = known
+        if name in BUILT_IN:
+            label = FAULTS.get(name) or WATCHED.get(name)
+            if label is None:
+                continue
+            labels = tuple(pair for pair in labels if pair[0] in ("system", label))
+            if (name, labels) not in watched and (name not in FAULTS or not distribution.total):
+                continue
+        so_far = found.get((minute, (name, labels)))
+        if so_far is None:
+            found[minute, (name, labels)] = so_far = Distribution()
+        so_far.merge(distribution)
+    return found
 
 
 class _Document:
@@ -116,22 +156,14 @@ class _Document:
         return _encode(whole)
 
 
-def _known_directive(namespace: str, labels: tuple[str, ...], watched: str, names: tuple[str, ...]) -> msgspec.Raw:
+def _known_directive(namespace: str, labels: tuple[str, ...], names: tuple[str, ...]) -> msgspec.Raw:
     known = _directives.get((namespace, labels, names))
     if known is None:
-        known = _directive(namespace, list(labels), watched, names)
+        made = [{"Name": name, "Unit": _unit(name)} for name in names]
+        known = msgspec.Raw(_encode({"Namespace": namespace, "Dimensions": [labels], "Metrics": made}))
         if len(_directives) < _MOST_KNOWN:
             _directives[namespace, labels, names] = known
     return known
-
-
-def _directive(namespace: str, labels: list[str], watched: str, names: Sequence[str]) -> msgspec.Raw:
-    sets = [labels]
-    fewer = [name for name in labels if name in ("system", watched)]
-    if watched and fewer != labels:
-        sets.append(fewer)
-    made = [{"Name": name, "Unit": _unit(name)} for name in names]
-    return msgspec.Raw(_encode({"Namespace": namespace, "Dimensions": sets, "Metrics": made}))
 
 
 def _unit(name: str) -> str:

@@ -10,14 +10,19 @@ import logging
 import threading
 from collections.abc import Callable
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from windlass.dispatch.log_entries import entry_of
 from windlass.dispatch.redact import Redactor
 from windlass.dispatch.telemetry import Telemetry
-from windlass.runtime.metric_documents import documents
+from windlass.runtime.metric_documents import documents, watched_by
 from windlass.runtime.xray import LambdaTrace, Xray, lambda_trace
+
+if TYPE_CHECKING:
+    from windlass.dispatch.metrics import Series
+    from windlass.model.system import System
 
 __all__ = ["Recorder"]
 
@@ -59,28 +64,36 @@ class Recorder(logging.Handler):
         self.redactor = redactor
         self._system, self._handler, self._write = system, handler, write
         self._namespace = f"Windlass/{system}"
+        self._watched: frozenset[Series] = frozenset()
         self._xray = Xray(xray)
         self._lines: list[bytes] = []
         self._size = 0
         self._writing = threading.RLock()
         self._request_id = ""
         self.trace: LambdaTrace | None = None
+        self.senders: dict[str, LambdaTrace] = {}
+        """The sampled traces that the invocation's messages come from: `xray.senders_in`."""
+
+    def watch(self, system: System) -> None:
+        """Has metrics written that the alarms of `system` watch, and that are not written otherwise."""
+        self._watched = watched_by(system)
 
     def begin(self, request_id: str, trace_header: str | None) -> None:
         """An invocation begins, in the trace that `_X_AMZN_TRACE_ID` names."""
         self._request_id = request_id
         self.trace = lambda_trace(trace_header) if trace_header else None
+        self.senders = {}
 
     def end(self, telemetry: Telemetry) -> None:
         """An invocation has ended: all that it left is written."""
         spans = telemetry.take()
-        self._lines.extend(documents(telemetry.metrics.take(), self._namespace))
-        if self.trace is not None and self.trace.sampled:
+        self._lines.extend(documents(telemetry.metrics.take(), self._namespace, self._watched))
+        if self.senders or (self.trace is not None and self.trace.sampled):
             mask = self.redactor.mask
             for span in spans:
                 if span.error:
                     span.error = mask(span.error)
-            self._xray.send(spans, self.trace)
+            self._xray.send(spans, self.trace, self.senders)
         self.write()
 
     def emit(self, record: logging.LogRecord) -> None:

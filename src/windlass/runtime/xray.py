@@ -1,4 +1,5 @@
-"""X-Ray: the trace that Lambda runs a function in, and the spans of an invocation as subsegments of it.
+"""X-Ray: the trace that Lambda runs a function in, and the spans of an invocation as subsegments of it; those of a
+consumer as segments of the traces that its messages were sent in.
 
 https://docs.aws.amazon.com/xray/latest/devguide/xray-api-segmentdocuments.html
 https://docs.aws.amazon.com/xray/latest/devguide/xray-api-sendingdata.html#xray-api-daemon
@@ -7,7 +8,8 @@ https://docs.aws.amazon.com/xray/latest/devguide/xray-api-sendingdata.html#xray-
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -18,14 +20,18 @@ from windlass.ports.telemetry import Origin, Span, new_span_id
 if TYPE_CHECKING:
     import socket
 
-__all__ = ["LambdaTrace", "Xray", "lambda_trace", "subsegment"]
+__all__ = ["LambdaTrace", "Xray", "lambda_trace", "senders_in", "subsegment"]
 
 _HEADER = b'{"format": "json", "version": 1}\n'
 _ROOT = re.compile(r"1-([0-9a-f]{8})-([0-9a-f]{24})\Z")
 _PARENT = re.compile(r"[0-9a-f]{16}\Z")
+_LINK = re.compile(r"([0-9a-f]{32})-([0-9a-f]{16})\Z")
 _NOT_IN_NAMES = re.compile(r"[^\w\s.:/%&#=+\-@]", re.ASCII)
 _MOST_NAME = 200
 _MOST_BYTES = 64_000
+_MOST_SENDERS = 20
+"""Of a batch: as many traces as X-Ray itself links one with.
+https://docs.aws.amazon.com/xray/latest/devguide/xray-tracelinking.html"""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -49,6 +55,19 @@ def lambda_trace(header: str | None) -> LambdaTrace | None:
     known = _PARENT.match(parent) is not None
     origin = Origin(root[1] + root[2], parent if known else "")
     return LambdaTrace(root[0], origin, known and parts.get("Sampled") == "1")
+
+
+def senders_in(event: Mapping[str, Any]) -> dict[str, LambdaTrace]:
+    """The traces that X-Ray records of those that the messages in an event of SQS were sent in, by our names of
+    them."""
+    found: dict[str, LambdaTrace] = {}
+    for record in event["Records"]:
+        attributes = record.get("attributes")
+        header = attributes.get("AWSTraceHeader") if isinstance(attributes, dict) else None
+        trace = lambda_trace(header) if isinstance(header, str) else None
+        if trace is not None and trace.sampled:
+            found[trace.origin.trace] = trace
+    return found
 
 
 def subsegment(span: Span, trace: LambdaTrace, parent: str) -> dict[str, Any]:
@@ -94,18 +113,24 @@ class Xray:
         if address and self._to is None:
             logger.warning("AWS_XRAY_DAEMON_ADDRESS is %r, which is not HOST:PORT: no traces are sent", address)
 
-    def send(self, spans: Iterable[Span], trace: LambdaTrace | None) -> None:
-        """Sends the spans of an invocation, where its trace is sampled. Never raises OSError."""
-        if self._to is None or trace is None or not trace.sampled:
+    def send(
+        self, spans: Iterable[Span], trace: LambdaTrace | None, senders: Mapping[str, LambdaTrace] | None = None
+    ) -> None:
+        """Sends the spans of an invocation, where its trace is sampled; else those of messages, to their `senders`.
+        Never raises OSError."""
+        if self._to is None:
             return
-        spans = list(spans)
-        own = {span.id for span in spans}
+        if trace is not None and trace.sampled:
+            made = _below(list(spans), trace)
+        elif senders:
+            made = _beside(spans, senders)
+        else:
+            return
         try:
             if self._socket is None:
                 self._socket = _socket(self._to[0])
-            for span in spans:
-                parent = span.parent if span.parent in own else trace.origin.span
-                document = _encode(subsegment(span, trace, parent))
+            for one in made:
+                document = _encode(one)
                 if len(document) <= _MOST_BYTES:
                     self._socket.sendto(_HEADER + document, self._to)
         except OSError as error:
@@ -118,6 +143,39 @@ class Xray:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+
+def _below(spans: list[Span], trace: LambdaTrace) -> Iterator[dict[str, Any]]:
+    """Spans as subsegments of the function's own segment."""
+    own = {span.id for span in spans}
+    for span in spans:
+        yield subsegment(span, trace, span.parent if span.parent in own else trace.origin.span)
+
+
+def _beside(spans: Iterable[Span], senders: Mapping[str, LambdaTrace]) -> Iterator[dict[str, Any]]:
+    """Spans in the traces of those who sent their messages: a delivery is a segment, and its calls are below it. A
+    batch that comes from several traces has one of its own, with its calls; each of theirs has the delivery."""
+    for span in spans:
+        sender = senders.get(span.trace)
+        if span.kind != "delivery":
+            if sender is not None:
+                yield subsegment(span, sender, span.parent)
+            continue
+        if sender is not None:
+            yield _segment(span, sender, span.parent, span.id)
+            continue
+        sampled = (link for link in map(_LINK.match, span.links) if link is not None and link[1] in senders)
+        for link in islice(sampled, _MOST_SENDERS):
+            yield _segment(span, senders[link[1]], link[2], new_span_id())
+
+
+def _segment(span: Span, trace: LambdaTrace, parent: str, id: str) -> dict[str, Any]:
+    made = subsegment(span, trace, parent)
+    del made["type"]
+    made["id"] = id
+    if not parent:
+        del made["parent_id"]
+    return made
 
 
 def _socket(host: str) -> socket.socket:

@@ -15,6 +15,7 @@ from windlass.model.schedule import Schedule
 from windlass.model.secret import Secret
 from windlass.model.table import Table
 from windlass.model.user_pool import UserPool
+from windlass.ports.alarm import AlarmRule
 from windlass.synth.flow import Flow
 from windlass.synth.price import PriceTable
 from windlass.synth.units import is_read, is_write, read_units, sqs_requests, write_units
@@ -162,16 +163,25 @@ def _watching(flow: Flow, table: PriceTable, month: float) -> _Quantities:
     written = sum(stream.deliveries * (stream.sample.log_bytes + own) for stream in flow.streams.values())
     yield "CloudWatch", "logs", "log_gb", written * month / _GB
     yield "CloudWatch", "metrics", "metric", _metrics(flow)
-    yield "CloudWatch", "alarms", "alarm", len(rules(flow.system))
-    starts: Iterable[float] = ()
-    if flow.deployment.tracing == "functions":
-        starts = (stream.deliveries for stream in flow.streams.values())
-    elif flow.deployment.tracing == "requests":
-        starts = flow.requests.values()
+    yield "CloudWatch", "alarms", "alarm", sum(map(_alarm_metrics, rules(flow.system)))
+    # What decides records each second's first, and a share of the others. What a message leads to is added to the trace
+    # of who sent it, and costs nothing more.
     # https://docs.aws.amazon.com/xray/latest/devguide/xray-console-sampling.html
+    decided: Iterable[float] = ()
+    if flow.deployment.tracing == "functions":
+        decided = (one.deliveries for one in flow.streams.values() if one.handler.kind in ("route", "schedule"))
+    elif flow.deployment.tracing == "requests":
+        decided = flow.requests.values()
     traced = table.assumptions.traced.value
-    traces = sum(min(rate, 1.0) + max(0.0, rate - 1.0) * traced for rate in starts)
+    traces = sum(min(rate, 1.0) + max(0.0, rate - 1.0) * traced for rate in decided)
     yield "X-Ray", "traces", "trace", traces * month
+
+
+def _alarm_metrics(rule: AlarmRule) -> int:
+    """How many metrics an alarm has: a share of requests is worked out of two, those that failed and all. API Gateway
+    says of HTTP APIs how many failed, and not which share of them.
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html"""
+    return 2 if rule.noun == "api" and rule.unit == "share" else 1
 
 
 def _metrics(flow: Flow) -> float:

@@ -35,7 +35,8 @@ class Deployment:
     otherwise HTTP APIs. Without `batches`, every message has an invocation of its own. `authorizer_cached`: API Gateway
     remembers what an authorizer said, so that it hardly ever runs. `endpoints` counts the interface endpoints that
     functions in a VPC need, one for each zone. `idle_pollers` poll a queue in which there is nothing. `tracing` says
-    what X-Ray samples: every function by itself, or the requests to the APIs, with all that comes of them."""
+    who decides whether X-Ray records a request: the function of its route, each by itself (`functions`; schedules'
+    decide likewise, authorizers and consumers do not), or its API, for all that follows from it (`requests`)."""
 
     memory: int = 512
     architecture: Literal["arm64", "x86_64"] = "arm64"

@@ -89,7 +89,7 @@ def policies(system: System, stage: Stage) -> dict[str, Policy]:
 
 def policy_of(system: System, handler: Handler, stage: Stage) -> Policy:
     """The policy of one handler. Raises DeclarationError for one that is larger than IAM takes."""
-    function = stage.called(handler.name)
+    function = stage.function(handler.name)
     asked: list[tuple[Permission, str]] = []
     free: dict[Grant, str] = {}
     for grant, owner in zip(handler.grants, handler.owners, strict=True):

@@ -153,8 +153,8 @@ def test_only_what_failed_of_a_batch_is_reported() -> None:
     failed = [failure["itemIdentifier"][-1] for failure in answer["batchItemFailures"]]
     assert (left.said, failed) == (["a"], ["2", "3"])
     assert [line["level"] for line in left.lines] == ["INFO", "WARNING", "WARNING"]
-    counted = {name: left.metrics[name] for name in ("messages_received", "messages_failed", "messages_retried")}
-    assert counted == {"messages_received": 3, "messages_failed": 2, "messages_retried": 1}
+    counted = {name: left.metrics[name] for name in ("messages_failed", "messages_retried")}
+    assert counted == {"messages_failed": 2, "messages_retried": 1}
 
 
 def test_what_follows_a_failure_in_its_group_fails_too() -> None:
@@ -298,9 +298,7 @@ def test_all_that_an_invocation_leaves_is_one_write() -> None:
         run(payload("http_post"), Context())
     assert len(left.writes) == 2
     assert left.lines[0]["message"] == "taken: p1"
-    assert left.metrics["grams"] == 1200
-    assert left.metrics["requests"] == 1
-    assert left.metrics["request_errors"] == 0
+    assert left.metrics == {"grams": 1200}
 
 
 def test_only_the_ports_are_made_that_a_handler_may_use() -> None:

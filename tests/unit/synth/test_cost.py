@@ -24,7 +24,6 @@ TABLE = price_table()
 MONTH = 730 * 3600
 PRESENTER = Path(__file__).parents[3] / "systems" / "presenter"
 UNBATCHED = Deployment(rest_api=True, batches=False)
-WATCHING = ("CloudWatch", "X-Ray")
 
 
 def of(
@@ -136,10 +135,21 @@ def test_logs_and_traces_are_paid() -> None:
     made = of(recording(place=recorded(log_bytes=600)), requests=7200)
     written = MONTH * 2 * (600 + 400) + 730 * 400  # pack gets nothing, tidy runs every hour
     assert quantity(made, "CloudWatch", "logs") == pytest.approx(written / 1024**3)
+    # Those of the route and of the schedule: what is consumed is part of its sender's.
     assert quantity(made, "X-Ray", "traces") == pytest.approx(MONTH * (1 + 0.05) + 730)
     whole = of(recording(place=recorded()), 7200, Deployment(tracing="requests"))
     assert quantity(whole, "X-Ray", "traces") == pytest.approx(MONTH * (1 + 0.05))
     assert "X-Ray" not in of(recording(), deployment=Deployment(tracing="none")).services
+
+
+def test_an_alarm_about_a_share_of_requests_is_paid_for_two_metrics() -> None:
+    system = System("alarmed")
+    system.alarms(defaults=False)
+    api = system.api("api")
+    system.alarm("share", of=api, metric="errors", statistic="average", above=0.05)
+    system.alarm("number", of=api, metric="errors", above=5)
+    nothing = Recording(system="alarmed", made_on="", handlers={})
+    assert quantity(bill(flow(system, nothing, 0, TABLE.assumptions), TABLE), "CloudWatch", "alarms") == 3
 
 
 def test_tiers_are_those_of_all_that_is_used_of_a_price() -> None:
@@ -185,17 +195,22 @@ def test_presenter_costs_less_than_with_a_rest_api_and_one_message_an_invocation
 
 
 @given(requests=RATES, scale=st.sampled_from([0.001, 1.0, 1000.0]))
-def test_but_for_watching_presenter_costs_less_than_the_design_that_it_takes_up(
+def test_presenter_costs_less_than_the_design_that_it_takes_up_at_every_size(
     presenter: System, calls: Recording, requests: float, scale: float
 ) -> None:
-    """Windlass watches more than that design does: metrics of its own, a log entry with them, more alarms."""
+    """All of it: what runs, and what watches it."""
     ours = bill(flow(presenter, calls, requests * scale, TABLE.assumptions), TABLE)
     theirs = bill(flow(seed, recording_beside(calls), requests * scale, TABLE.assumptions, DEPLOYED), TABLE)
+    assert ours.dollars < theirs.dollars
 
-    def running(made: Bill) -> float:
-        return sum(dollars for service, dollars in made.services.items() if service not in WATCHING)
 
-    assert running(ours) < running(theirs)
+def test_no_size_between_comes_near_the_design_that_it_takes_up(presenter: System, calls: Recording) -> None:
+    beside = recording_beside(calls)
+    for step in range(-60, 181):  # a thousandth of a request to a thousand million, in steps of an eighth
+        requests = 10 ** (step / 20)
+        ours = bill(flow(presenter, calls, requests, TABLE.assumptions), TABLE).dollars
+        theirs = bill(flow(seed, beside, requests, TABLE.assumptions, DEPLOYED), TABLE).dollars
+        assert ours < 0.9 * theirs, f"at {requests:,.3f} requests an hour"
 
 
 def test_the_more_requests_the_higher_the_bill(presenter: System, calls: Recording) -> None:

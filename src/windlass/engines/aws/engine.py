@@ -141,7 +141,7 @@ class AwsSystem:
     def _mailer(self, resource: Mailer) -> Any:
         from windlass.engines.aws.mailer import AwsMailer
 
-        return AwsMailer(resource, self.stage, self.clients)
+        return AwsMailer(resource, self.stage, self.clients, self.clock)
 
     def _schedule(self, resource: Schedule) -> Any:
         from windlass.engines.aws.schedule import AwsSchedule
@@ -161,4 +161,4 @@ class AwsSystem:
     def _alarm(self, resource: Alarm) -> Any:
         from windlass.engines.aws.alarm import AwsAlarm
 
-        return AwsAlarm(resource, self.stage, self.clients)
+        return AwsAlarm(resource, self.stage, self.clients, self.clock)

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/Welcome.ht
 from __future__ import annotations
 
 import math
+import os
 import random
 import re
 import time
@@ -75,7 +76,7 @@ class AwsQueue:
         if sum(len(message.body) for message in messages) > _MAX_SEND:
             raise InvalidItem(f"{self.model.where}: too much to send at once; send in parts of at most 25 MiB")
         origin = invocation_origin()
-        header = None if origin is None else trace_header(origin)
+        header = None if origin is None else trace_header(origin, sampled=_is_sampled(origin))
         entries = [self._entry(number, message, header) for number, message in enumerate(messages)]
         ids: dict[str, str] = {}
         try:
@@ -268,8 +269,9 @@ class AwsQueue:
         return _entry(number, message["Body"], header, None if fifo else 0, group, dedupe)
 
 
-def trace_header(origin: Origin) -> str:
-    """What sent a message, as X-Ray writes it: `Root=1-8HEX-24HEX;Parent=16HEX;Sampled=1`.
+def trace_header(origin: Origin, *, sampled: bool) -> str:
+    """What sent a message, as X-Ray writes it: `Root=1-8HEX-24HEX;Parent=16HEX;Sampled=0`. The consumer goes by what it
+    says of `sampled`, so that a request is recorded with what follows from it, or not at all.
 
     https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader
     """
@@ -277,17 +279,29 @@ def trace_header(origin: Origin) -> str:
     if match is None:
         raise ValueError(f"{origin.trace!r} is not the id of a trace, 32 hexadecimal digits")
     parent = f"Parent={origin.span};" if origin.span else ""
-    return f"Root=1-{match[1]}-{match[2]};{parent}Sampled=1"
+    return f"Root=1-{match[1]}-{match[2]};{parent}Sampled={int(sampled)}"
 
 
 def trace_in(header: str | None) -> str | None:
     """`TRACE-SPAN` of a header of X-Ray, or `TRACE` where it names no span; None where it names no trace."""
-    parts = dict(part.strip().partition("=")[::2] for part in (header or "").split(";"))
+    parts = _parts(header)
     root, span = _ROOT.match(parts.get("Root", "")), parts.get("Parent", "")
     if root is None:
         return None
     trace = root[1] + root[2]
     return str(Origin(trace, span if _SPAN.match(span) else ""))
+
+
+def _is_sampled(origin: Origin) -> bool:
+    """Whether X-Ray records that trace: Lambda says so anew to each invocation, of the trace that it runs in.
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html"""
+    header = os.environ.get("_X_AMZN_TRACE_ID")
+    own = trace_in(header)
+    return own is not None and own.startswith(origin.trace) and _parts(header).get("Sampled") == "1"
+
+
+def _parts(header: str | None) -> dict[str, str]:
+    return dict(part.strip().partition("=")[::2] for part in (header or "").split(";"))
 
 
 def _entry(id: str, body: str, header: str | None, delay: int | None, group: str | None, dedupe: str | None) -> _Entry:

@@ -43,8 +43,9 @@ class Stage:
 
     @staticmethod
     def variable(resource: str, what: str) -> str:
-        """The variable of a function's environment that tells `what` of a resource: `WINDLASS_DATA_URL`."""
-        return f"WINDLASS_{resource}_{what}".upper()
+        """The variable of a function's environment that tells `what` of a resource: `WINDLASS_DATA_URL`. `what` is one
+        word there, so that the `dead_url` of a queue `data` is not the `url` of another, `data_dead`."""
+        return f"WINDLASS_{resource}_{what.replace('_', '')}".upper()
 
     def told(self, resource: str, what: str) -> str:
         """What AWS made up for a resource: the `url` of a queue or an api, the `pool` and `client` of a user pool.
@@ -72,12 +73,24 @@ class Stage:
         return f"{self.system}-{self.name}"
 
     def called(self, resource: str) -> str:
-        """The name of a table, a user pool, a schedule, a function (for its handler): `shop-dev-orders`."""
+        """The name of a table, a user pool, an alarm: `shop-dev-orders`."""
         return f"{self.prefix}-{resource}"
 
+    def function(self, handler: str) -> str:
+        """The name of a handler's function, and of its role: of both the most is 64 characters
+        (https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html). A longer one ends in a hash of it."""
+        return _fitted(self.called(handler), 64)
+
+    def schedule(self, resource: str) -> str:
+        """The name of a schedule, at most 64 characters, as `function`:
+        https://docs.aws.amazon.com/scheduler/latest/APIReference/API_CreateSchedule.html"""
+        return _fitted(self.called(resource), 64)
+
     def queue(self, resource: str, *, fifo: bool, dead: bool = False) -> str:
-        """The name of a queue, or of its dead-letter queue. SQS wants FIFO queues to end in `.fifo`."""
-        return f"{self.called(resource)}{'-dead' if dead else ''}{'.fifo' if fifo else ''}"
+        """The name of a queue, or of its dead-letter queue. SQS wants FIFO queues to end in `.fifo`, and takes 80
+        characters (https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html)."""
+        end = ".fifo" if fifo else ""
+        return _fitted(f"{self.called(resource)}{'-dead' if dead else ''}", 80 - len(end)) + end
 
     def secret(self, resource: str) -> str:
         """The name of a secret in Secrets Manager."""
@@ -87,3 +100,12 @@ class Stage:
     def idempotency_table(self) -> str:
         """The table that keeps the answers of idempotent routes."""
         return f"{self.prefix}-idempotency-keys"
+
+
+def _fitted(name: str, most: int) -> str:
+    """`name`, or where it is longer than `most` its beginning and a hash of all of it."""
+    if len(name) <= most:
+        return name
+    import hashlib  # few names are so long, and a function's start pays for every import
+
+    return f"{name[: most - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -8,14 +8,14 @@ the time to live too. What the caller is told of a fault is ours, never what Dyn
 from __future__ import annotations
 
 import math
-import random
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from windlass.engines.aws.attributes import Items, Typed, typed_item
+from windlass.engines.aws.attempt import backoff, retries_of, surely_refused, surely_undone
+from windlass.engines.aws.attributes import Items, Typed, plain_item, typed_item
 from windlass.engines.aws.clients import Clients
 from windlass.engines.aws.expressions import Expressions, both, split
 from windlass.engines.aws.faults import calling, code_of
@@ -64,8 +64,6 @@ _LOOKED_AT = 256
 _MOST_LOOKED_AT = 4096
 
 _ATTEMPTS = 10
-_FIRST_PAUSE = 0.05
-_LONGEST_PAUSE = 1.0
 
 # What passes by itself, and which boto3 does not try again: https://docs.aws.amazon.com/amazondynamodb/latest/
 # developerguide/transaction-apis.html#transaction-conflict-handling
@@ -78,11 +76,12 @@ _OPERATIONS: dict[type[Write], str] = {Put: "put", Update: "update", Delete: "de
 
 
 class _Refused(Exception):
-    """A condition did not hold: for each write of the call whether it was refused, and the item that was there."""
+    """A condition did not hold: for each write of the call whether it was refused, and the item that was there;
+    `repeated` where boto3 had made the call before, so that the item may be the call's own."""
 
-    def __init__(self, refused: Sequence[tuple[bool, Mapping[str, Typed] | None]]) -> None:
+    def __init__(self, refused: Sequence[tuple[bool, Mapping[str, Typed] | None]], *, repeated: bool = False) -> None:
         super().__init__()
-        self.refused = refused
+        self.refused, self.repeated = refused, repeated
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +201,12 @@ class AwsTable:
             if not isinstance(write, Put):
                 request["ReturnValues"] = "ALL_NEW" if isinstance(write, Update) else "ALL_OLD"
             try:
-                answer = self._call(self._model, operation, _METHODS[kind], request)
+                answer = self._call(self._model, operation, _METHODS[kind], request, once=_only_once(write))
             except _Refused as refused:
-                judged = self._judged(write, guess, refused.refused[0][1])
+                held_now = refused.refused[0][1]
+                if isinstance(write, Put) and refused.repeated and self._holds(held_now, write):
+                    return write.attributes
+                judged = self._judged(write, guess, held_now)
                 if isinstance(judged, Problem):
                     raise judged from None
                 guess = judged
@@ -268,6 +270,8 @@ class AwsTable:
         if isinstance(write, Put):
             kind, condition = "Put", self._unless_expired(write.when)
             request["Item"] = self._items.item(write.attributes)
+            if condition is not None:
+                request["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
         else:
             request["Key"] = self._items.at(write.key)
             condition = self._unless_expired(write.when)
@@ -325,6 +329,10 @@ class AwsTable:
             return self._refusal()
         return found
 
+    def _holds(self, item: Mapping[str, Typed] | None, put: Put) -> bool:
+        """Whether `item` is just what was to be put."""
+        return item is not None and plain_item(item) == self._items.stored(put.attributes)
+
     def _refusal(self) -> Conflict:
         return Conflict(f"the condition on the item of {self._model.name} does not hold")
 
@@ -357,34 +365,42 @@ class AwsTable:
             pending = answer.get(left) or {}
             if not pending:
                 return
-            self._pause(_backoff(attempt))
+            self._pause(backoff(attempt))
         raise EngineUnavailable(f"{self._where}.{operation}: DynamoDB left a part of a batch undone, {_ATTEMPTS} times")
 
-    def _call(self, resource: Resource, operation: str, method: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """One call of DynamoDB, again when it met a transaction. Raises _Refused when a condition did not hold, and
-        what `calling` does."""
+    def _call(
+        self, resource: Resource, operation: str, method: str, request: Mapping[str, Any], *, once: bool = False
+    ) -> Mapping[str, Any]:
+        """One call of DynamoDB, again when it met a transaction; with `once`, never when it may have been done. Raises
+        _Refused when a condition did not hold, and what `calling` does."""
         with calling(resource, operation):
-            from botocore.exceptions import ClientError
+            from botocore.exceptions import BotoCoreError, ClientError
 
-            send = getattr(self._clients.client("dynamodb"), method)
+            send = getattr(self._clients.client("dynamodb", once=once), method)
             attempt = 0
             while True:
                 try:
                     answer: Mapping[str, Any] = send(**request)
                     return answer
-                except ClientError as error:
-                    if not self._passes(error, method):
+                except (ClientError, BotoCoreError) as error:
+                    passes = isinstance(error, ClientError) and self._passes(error, method)
+                    if not passes and not (once and surely_undone(error)):
+                        if once and not surely_refused(error):
+                            raise EngineUnavailable(
+                                f"{resource.where}.{operation}: DynamoDB did not say whether it was done: "
+                                f"{code_of(error) or type(error).__name__}"
+                            ) from error
                         raise
                     attempt += 1
                     if attempt == _ATTEMPTS:
                         raise
-                self._pause(_backoff(attempt))
+                self._pause(backoff(attempt))
 
     def _passes(self, error: Exception, method: str) -> bool:
         """Whether a call may be repeated. Raises what a refusal means that no repetition would change."""
         code, response = code_of(error), getattr(error, "response", {})
         if code == "ConditionalCheckFailedException":
-            raise _Refused([(True, response.get("Item"))]) from None
+            raise _Refused([(True, response.get("Item"))], repeated=retries_of(error) > 0) from None
         if code == "ValidationException":
             raise self._invalid(str(error), method) from error
         if code != "TransactionCanceledException":
@@ -443,6 +459,14 @@ def _changed(update: Update, held: Attributes) -> Attributes:
     return changed
 
 
+def _only_once(write: Write) -> bool:
+    """Whether a write that was done must not be done again: a sum would grow twice, and what a condition asked for may
+    not hold any more. A put is told from another's by what it has put."""
+    if isinstance(write, Update):
+        return bool(write.add) or write.when is not None
+    return isinstance(write, Delete) and write.when is not None
+
+
 def _reversed(low: Any, high: Any) -> bool:
     return bool(low > high)
 
@@ -450,9 +474,3 @@ def _reversed(low: Any, high: Any) -> bool:
 def _parts(values: Sequence[T], size: int) -> Iterator[list[T]]:
     for n in range(0, len(values), size):
         yield list(values[n : n + size])
-
-
-def _backoff(attempt: int) -> float:
-    """Seconds to wait, at random up to a bound that doubles: https://aws.amazon.com/builders-library/
-    timeouts-retries-and-backoff-with-jitter/"""
-    return random.uniform(0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt))

@@ -6,7 +6,6 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-in
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Any
 
 import msgspec
@@ -25,6 +24,7 @@ MOST_BYTES = 6_291_556
 _TEXT = ("text/", "application/json", "application/problem+json", "application/xml", "application/javascript")
 _SURELY_SMALL = MOST_BYTES // 8
 _NUMBERS = ("exp", "iat", "auth_time", "nbf")
+_TRUTHS = ("email_verified", "phone_number_verified")
 
 
 class _Http(msgspec.Struct, gc=False):
@@ -78,7 +78,7 @@ def request_of(event: object) -> Request:
     if read.is_base64_encoded:
         try:
             body = base64.b64decode(body, validate=True)
-        except binascii.Error:
+        except ValueError:  # binascii.Error, or letters that are not ASCII
             raise BadRequest("the body did not arrive whole", field="body") from None
     request = Request(context.http.method, path, read.raw_query_string, headers, body, context.http.sourceIp)
     if context.authorizer is not None:
@@ -98,12 +98,20 @@ def _caller(authorizer: _Authorizer) -> Caller | Problem | None:
 
 
 def _claims(claims: dict[str, Any]) -> dict[str, Any]:
-    """The claims of a token as it had them: API Gateway hands each on as text, a list as `[a b]`."""
-    if not claims.get("sub"):
+    """The claims of a token as it had them: API Gateway hands each on as text, a list as `[a b]`. A handler would take
+    the text `false` for true."""
+    if not isinstance(claims.get("sub"), str) or not claims["sub"]:
         raise Unauthorized("the token names nobody")
     groups = claims.get("cognito:groups")
     if isinstance(groups, str):  # the names of groups have no spaces in Cognito, but may have brackets
         claims["cognito:groups"] = groups.removeprefix("[").removesuffix("]").split()
+    elif not isinstance(groups, list | None) or any(not isinstance(group, str) for group in groups or ()):
+        raise Unauthorized("the token's groups are not a list of names")
+    elif groups is None:
+        claims.pop("cognito:groups", None)
+    for name in _TRUTHS:
+        if claims.get(name) in ("true", "false"):
+            claims[name] = claims[name] == "true"
     for name in _NUMBERS:
         value = claims.get(name)
         if isinstance(value, str) and value.isdecimal():

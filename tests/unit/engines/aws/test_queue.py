@@ -60,7 +60,7 @@ class World:
         self.url = made.create_queue(
             QueueName=stage.queue("jobs", fifo=self.model.fifo), Attributes={"RedrivePolicy": redrive, **fifo}
         )["QueueUrl"]
-        told = {"WINDLASS_JOBS_URL": self.url, "WINDLASS_JOBS_DEAD_URL": self.dead}
+        told = {"WINDLASS_JOBS_URL": self.url, "WINDLASS_JOBS_DEADURL": self.dead}
         self.stage = Stage("shop", stage.name, REGION, ACCOUNT, told)
         self.sqs = made
         self.queue = AwsQueue(self.model, self.stage, self.clients, self.clock, self.metrics, pause=self.pauses.append)
@@ -371,7 +371,7 @@ def test_redrive_keeps_the_order_of_a_group_and_is_no_duplicate(fifo: World) -> 
 
 
 def test_redrive_takes_the_trace_along(world: World) -> None:
-    header = trace_header(Origin(TRACE, SPAN))
+    header = trace_header(Origin(TRACE, SPAN), sampled=True)
     told = {"AWSTraceHeader": {"DataType": "String", "StringValue": header}}
     world.sqs.send_message(QueueUrl=world.dead, MessageBody="{}", MessageSystemAttributes=told)
     assert [message.trace for message in world.queue.peek(1, dead=True)] == [f"{TRACE}-{SPAN}"]
@@ -438,8 +438,8 @@ def test_a_purge_right_after_another_says_to_wait(world: World) -> None:
     span=st.text("0123456789abcdef", min_size=16, max_size=16),
 )
 def test_a_header_says_what_it_was_made_of(trace: str, span: str) -> None:
-    assert trace_in(trace_header(Origin(trace, span))) == f"{trace}-{span}"
-    assert trace_in(trace_header(Origin(trace, ""))) == trace
+    assert trace_in(trace_header(Origin(trace, span), sampled=True)) == f"{trace}-{span}"
+    assert trace_in(trace_header(Origin(trace, ""), sampled=False)) == trace
 
 
 @pytest.mark.parametrize(
@@ -470,4 +470,4 @@ def test_any_text_is_a_header_or_none(text: str) -> None:
 
 def test_what_is_no_trace_makes_no_header() -> None:
     with pytest.raises(ValueError, match="32 hexadecimal digits"):
-        trace_header(Origin("x", SPAN))
+        trace_header(Origin("x", SPAN), sampled=False)
