@@ -1,7 +1,8 @@
 """The real presenter, without the throttles that would bound the measurement to 100 requests a second of a caller."""
 
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from windlass.graph.load import load
 from windlass.model.api import Api

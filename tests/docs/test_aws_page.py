@@ -17,8 +17,10 @@ from tests.conformance.divergences import DIVERGENCES
 from tests.conformance.report import page as page_of_divergences
 from windlass.engines.aws.actions import ACTIONS
 from windlass.engines.aws.stage import Stage
+from windlass.errors import EngineUnavailable
 from windlass.model.index import TableIndex
 from windlass.model.resource import Resource
+from windlass.runtime.environment import Environment
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -70,6 +72,15 @@ def test_the_names_on_the_page_are_the_stages() -> None:
         stage.idempotency_table,
     }
     assert set(re.findall(r"`(shop[-/]dev[-/][\w-]+)`", ON_AWS)) == names
+
+
+def test_the_variables_on_the_page_are_those_that_a_function_reads() -> None:
+    told = {"data": ("url",), "api": ("url",), "users": ("pool", "client")}
+    variables = {Stage.variable(resource, what) for resource, some in told.items() for what in some}
+    with pytest.raises(EngineUnavailable) as refused:
+        Environment.read({})
+    needed = set(re.findall(r"WINDLASS_\w+", str(refused.value)))
+    assert set(re.findall(r"`(WINDLASS_\w+)`", ON_AWS)) == variables | needed
 
 
 def test_the_page_links_to_what_each_noun_becomes() -> None:

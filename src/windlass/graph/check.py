@@ -6,6 +6,8 @@ import difflib
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+from msgspec import inspect
+
 from windlass.errors import DeclarationError, GraphError
 from windlass.graph.annotation import json_fault, spelled, with_article
 from windlass.graph.consumer import check_authorizer, receives, takes_tick
@@ -19,6 +21,7 @@ from windlass.model.schedule import Schedule
 from windlass.model.site import Site
 from windlass.model.system import System
 from windlass.model.table import Table
+from windlass.model.type_tree import types_within
 from windlass.model.user_pool import UserPool
 
 __all__ = ["check"]
@@ -32,6 +35,7 @@ def check(system: System) -> None:
         *_names(system),
         *_grants(system),
         *_types(system),
+        *_indexes(system),
         *_apis(system),
         *_queues(system),
         *_schedules(system),
@@ -109,6 +113,24 @@ def _types(system: System) -> Faults:
                 where=resource.where,
                 fix="use str, int, float, bool, datetime, UUID, Enum, list, dict, or dataclasses of these",
             )
+
+
+def _indexes(system: System) -> Faults:
+    """DynamoDB has no item in an index whose key is not there, and a key that is not there comes back as its default."""
+    for table in system.of(Table):
+        for index in table.indexes.values():
+            for name in (index.index.key, index.index.sort):
+                field = table.shape.fields[name] if name else None
+                if field is None or field.required or field.default is None:
+                    continue
+                if not any(isinstance(kind, inspect.NoneType) for kind in types_within(field.type)):
+                    continue
+                yield DeclarationError(
+                    f"{name!r} is a key of the index and may be None, but is something else by default: DynamoDB "
+                    "could not tell the two apart",
+                    where=f"{table.where}.{index.name}",
+                    fix=f"give {name} the default None, or none at all; or declare it without None",
+                )
 
 
 def _apis(system: System) -> Faults:

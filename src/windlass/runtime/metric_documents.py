@@ -21,6 +21,7 @@ from windlass.dispatch.telemetry import BUILT_IN
 if TYPE_CHECKING:
     from windlass.model.alarm import Alarm
     from windlass.model.system import System
+    from windlass.ports.alarm import AlarmRule
 
 __all__ = ["FAULTS", "MOST_METRICS", "MOST_VALUES", "SECONDS", "WATCHED", "documents", "watched_by"]
 
@@ -64,18 +65,31 @@ _MOST_KNOWN = 500
 
 
 def watched_by(system: System) -> frozenset[Series]:
-    """The series that the declared alarms of `system` watch and AWS does not measure: they are written whole, with the
-    values of what went well, since an average or a sum below something needs these."""
+    """The series that the declared alarms of `system` watch, that AWS does not measure, and that must be written with
+    the values of what went well: an average needs these, and a sum that is to stay above something."""
     consumers = {handler.name for handler in system.handlers if handler.kind == "queue"}
     found = set()
     for resource in system.resources.values():
         if resource.noun != "alarm":
             continue
         rule = cast("Alarm", resource).rule()
-        label = FAULTS.get(rule.series) or WATCHED.get(rule.series)
-        if label and (rule.series not in ("calls", "duration") or dict(rule.labels)[label] in consumers):
+        if rule.series in ("calls", "duration"):
+            needed = dict(rule.labels)["handler"] in consumers
+        elif rule.series in FAULTS:
+            needed = not _by_faults_alone(rule)
+        else:
+            needed = rule.series in WATCHED
+        if needed:
             found.add((rule.series, rule.labels))
     return frozenset(found)
+
+
+def _by_faults_alone(rule: AlarmRule) -> bool:
+    """Whether an alarm comes to the same where only faults are written."""
+    if rule.noun == "schedule" or (rule.series == "throttles" and rule.statistic == "average"):
+        return True  # Lambda counts these errors, and API Gateway all requests that the share is of
+    rises = rule.comparison == "above" or (rule.comparison == "at_least" and rule.threshold > 0)
+    return rises and rule.statistic in ("sum", "maximum") and rule.missing == "not_breaching"
 
 
 def documents(deltas: Deltas, namespace: str, watched: frozenset[Series] = frozenset()) -> Iterator[bytes]:

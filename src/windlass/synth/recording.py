@@ -58,7 +58,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Recorded(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What was recorded of a handler. `first` is what only the first delivery of an environment calls, and what is
     called anew when `again_after` seconds have passed (0: never). `metrics` are the series of custom metrics that it
-    wrote to its log, each a name with one set of dimensions: `errors handler=take system=presenter`."""
+    wrote to its log, each a name with its dimensions: `seconds_until_stored system=presenter`."""
 
     samples: list[Sample]
     first: list[Call] = []

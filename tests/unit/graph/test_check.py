@@ -25,6 +25,14 @@ class Other:
     id: str
 
 
+@dataclass
+class Parcel:
+    id: str
+    day: str | None = "today"
+    rank: int | None = None
+    place: str = "here"
+
+
 class Opaque:
     """A class that JSON knows nothing of."""
 
@@ -427,3 +435,13 @@ def test_queues_that_feed_each_other() -> None:
         "one message could become a storm\n"
         "  fix: drop the grant to send; or, where the loop surely ends, write @jobs.consumer(..., allow_cycle=True)"
     ]
+
+
+def test_a_key_of_an_index_that_may_be_none_has_no_other_default() -> None:
+    system = shop()
+    system.table("parcels", Parcel, key="id", indexes={"by_day": Index("day"), "by_rank": Index("place", sort="rank")})
+    (fault,) = faults(system)
+    assert fault == (
+        "shop.parcels.by_day: 'day' is a key of the index and may be None, but is something else by default: DynamoDB "
+        "could not tell the two apart\n  fix: give day the default None, or none at all; or declare it without None"
+    )

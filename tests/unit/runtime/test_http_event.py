@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.runtime.depot_function import payload
-from windlass.errors import BadRequest
+from windlass.errors import BadRequest, Unauthorized
 from windlass.ports.api import Response
 from windlass.runtime.events.http import answer_of, request_of, size_of
 from windlass.runtime.events.malformed import MalformedEvent
@@ -144,3 +144,42 @@ def test_groups_are_read_from_the_text_that_api_gateway_makes_of_them(text: str,
     event["requestContext"]["authorizer"]["jwt"]["claims"]["cognito:groups"] = text
     caller = request_of(event).caller
     assert getattr(caller, "roles", None) == frozenset(groups)
+
+
+def claimed(**claims: Any) -> Any:
+    event = payload("http_jwt")
+    event["requestContext"]["authorizer"]["jwt"]["claims"].update(claims)
+    return request_of(event).caller
+
+
+@pytest.mark.parametrize("name", ["email_verified", "phone_number_verified"])
+@pytest.mark.parametrize(("text", "value"), [("false", False), ("true", True), (False, False), ("odd", "odd")])
+def test_what_is_not_verified_is_not_taken_for_it(name: str, text: Any, value: Any) -> None:
+    assert claimed(**{name: text}).claims[name] == value
+
+
+@pytest.mark.parametrize("groups", [{"staff": 1}, 7, ["staff", 7], True])
+def test_groups_that_are_no_list_of_names_are_refused(groups: Any) -> None:
+    with pytest.raises(Unauthorized, match="groups"):
+        claimed(**{"cognito:groups": groups})
+
+
+@pytest.mark.parametrize("subject", ["", None, 7, ["ada"]])
+def test_a_subject_that_is_no_name_is_refused(subject: Any) -> None:
+    with pytest.raises(Unauthorized, match="names nobody"):
+        claimed(sub=subject)
+
+
+def test_a_body_in_base64_of_other_letters_is_refused() -> None:
+    with pytest.raises(BadRequest, match="did not arrive whole"):
+        request_of(payload("http_base64", body="é\ud800"))
+
+
+@pytest.mark.parametrize(
+    "authorizer",
+    [None, {}, {"jwt": None, "lambda": None}, {"iam": {"userId": "ada"}}, {"caller": '{"id":"ada"}'}],
+)
+def test_who_is_not_named_by_an_authorizer_is_nobody(authorizer: Any) -> None:
+    event = payload("http", headers={"caller": '{"id":"ada"}', "x-windlass-caller": "ada"})
+    event["requestContext"]["authorizer"] = authorizer
+    assert request_of(event).caller is None

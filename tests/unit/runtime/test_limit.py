@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import socket
 import threading
 import time
 
 import pytest
 
-from windlass.errors import HandlerTimeout
+from windlass.engines.aws.clients import Clients
+from windlass.errors import HandlerStopped, HandlerTimeout
 from windlass.runtime.limit import Limit
 
 
@@ -52,3 +55,45 @@ def test_elsewhere_than_on_the_main_thread_it_does_nothing() -> None:
     thread.start()
     thread.join()
     assert ended == [True]
+
+
+def test_no_handler_takes_the_alarm_for_a_fault_of_its_own() -> None:
+    with pytest.raises(HandlerTimeout), Limit(time.monotonic() + 0.05, "create"), contextlib.suppress(Exception):
+        spin()
+
+
+def test_who_holds_the_alarm_off_is_stopped_once_more() -> None:
+    waiting, stopped = threading.Event(), []
+    with pytest.raises(HandlerTimeout), Limit(time.monotonic() + 0.02, "create"):
+        try:
+            spin()
+        except HandlerStopped:
+            stopped.append("once")
+        finally:
+            waiting.wait(30)
+    assert stopped == ["once"]
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
+def test_an_alarm_at_either_end_of_the_block_leaves_nothing_behind() -> None:
+    before, after = signal.getsignal(signal.SIGALRM), time.monotonic() + 1.5
+    while time.monotonic() < after:
+        with contextlib.suppress(HandlerTimeout), Limit(time.monotonic() + 0.001, "create"):
+            while time.monotonic_ns() % 1_000_000 > 5_000:
+                pass
+        assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+        assert signal.getsignal(signal.SIGALRM) == before
+
+
+def test_boto_does_not_take_the_alarm_for_a_broken_connection_that_is_tried_again() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        dynamodb = Clients("eu-west-1", endpoint=endpoint, access_key="a", secret_key="b").client("dynamodb")
+        began = time.monotonic()
+        with pytest.raises(HandlerTimeout), Limit(began + 0.2, "create"):
+            dynamodb.list_tables()
+        assert time.monotonic() - began < 0.3
+        silent.setblocking(False)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()

@@ -116,7 +116,7 @@ def test_faults_of_several_operations_are_one_metric_of_the_resource() -> None:
         counted = series("operation_errors", system="shop", noun="table", resource="items", operation=operation)
         metrics.count(counted, failed)
     (document,) = made(metrics)
-    assert (document["operation_errors"]["Sum"], document["operation_errors"]["Count"]) == (2.0, 3)
+    assert document["operation_errors"]["Sum"] == 2.0
     assert "operation" not in document
 
 
@@ -134,6 +134,8 @@ def test_what_a_declared_alarm_watches_is_written_whole() -> None:
 
     system.alarm("slow", of=items, metric="latency", above=1)
     system.alarm("some", of=items, metric="errors", statistic="average", above=0.1)
+    system.alarm("any", of=jobs, metric="failed", above=0)
+    system.alarm("refused", of=api, metric="throttles", statistic="average", above=0.5)
     system.alarm("idle", of=work, metric="calls", below=1)
     system.alarm("quiet", of=show, metric="calls", below=1)
     system.alarm("deep", of=jobs, metric="depth", above=10)

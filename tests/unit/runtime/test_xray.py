@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.runtime.depot_function import Context, function, payload
 from windlass.ports.telemetry import Origin, Span
-from windlass.runtime.xray import LambdaTrace, Xray, lambda_trace, subsegment
+from windlass.runtime.xray import LambdaTrace, Xray, lambda_trace, senders_in, subsegment
 
 ROOT = "1-5759e988-bd862e3fe1be46a994272793"
 SAMPLED = f"Root={ROOT};Parent=53995c3f42cd8ad8;Sampled=1;Lineage=1:a87bd80c:0"
@@ -121,6 +121,49 @@ def test_what_is_not_sampled_is_not_sent(daemon: socket.socket) -> None:
     xray.send([span(id="3" * 16)], TRACE)
     xray.close()
     assert [document["id"] for document in documents(daemon, 1)] == ["3" * 16]
+
+
+def test_the_senders_are_those_whose_trace_is_recorded() -> None:
+    headers = [SAMPLED, SAMPLED.replace("Sampled=1", "Sampled=0").replace("5759", "6759"), None]
+    records: list[dict[str, Any]] = [{"attributes": {"AWSTraceHeader": header}} for header in headers]
+    assert senders_in({"Records": [*records, {}, {"attributes": 3}]}) == {TRACE.origin.trace: TRACE}
+
+
+def test_a_delivery_is_a_segment_of_its_senders_trace_with_its_calls_below(daemon: socket.socket) -> None:
+    xray = Xray(f"127.0.0.1:{daemon.getsockname()[1]}")
+    senders = {TRACE.origin.trace: TRACE}
+    mine = {"trace": TRACE.origin.trace}
+    delivery = span(kind="delivery", name="queue jobs", parent=TRACE.origin.span, **mine)
+    call = span(kind="call", name="items.put", id="2" * 16, parent="1" * 16, **mine)
+    xray.send([span(id="4" * 16), call, delivery], None, senders)
+    xray.close()
+    below, segment = documents(daemon, 2)
+    assert (below["type"], below["trace_id"], below["parent_id"]) == ("subsegment", ROOT, "1" * 16)
+    assert "type" not in segment
+    assert (segment["trace_id"], segment["parent_id"], segment["id"]) == (ROOT, "53995c3f42cd8ad8", "1" * 16)
+
+
+def test_a_batch_is_a_segment_of_each_recorded_trace_that_it_comes_from(daemon: socket.socket) -> None:
+    xray = Xray(f"127.0.0.1:{daemon.getsockname()[1]}")
+    links = [f"{'a' * 32}-{'b' * 16}"] * 30 + [str(TRACE.origin)] * 30
+    xray.send([span(kind="delivery", links=links), span(id="3" * 16)], None, {TRACE.origin.trace: TRACE})
+    xray.send([span(id="9" * 16)], TRACE)
+    xray.close()
+    *segments, last = documents(daemon, 21)
+    assert {(one["trace_id"], one["parent_id"]) for one in segments} == {(ROOT, "53995c3f42cd8ad8")}
+    assert len({one["id"] for one in segments}) == 20
+    assert last["id"] == "9" * 16
+
+
+def test_a_consumer_that_is_not_sampled_goes_by_its_messages(
+    daemon: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-6759e988-bd862e3fe1be46a994272793")
+    with function("arrive", xray=f"127.0.0.1:{daemon.getsockname()[1]}") as (run, _):
+        run(payload("sqs"), Context())
+    (segment,) = documents(daemon, 1)
+    assert (segment["trace_id"], segment["parent_id"]) == (ROOT, "53995c3f42cd8ad8")
+    assert segment["name"].startswith("queue ")
 
 
 def test_an_address_that_is_none_is_told_once(caplog: pytest.LogCaptureFixture) -> None:

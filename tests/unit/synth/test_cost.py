@@ -210,7 +210,7 @@ def test_no_size_between_comes_near_the_design_that_it_takes_up(presenter: Syste
         requests = 10 ** (step / 20)
         ours = bill(flow(presenter, calls, requests, TABLE.assumptions), TABLE).dollars
         theirs = bill(flow(seed, beside, requests, TABLE.assumptions, DEPLOYED), TABLE).dollars
-        assert ours < 0.9 * theirs, f"at {requests:,.3f} requests an hour"
+        assert ours < 0.95 * theirs, f"at {requests:,.3f} requests an hour"
 
 
 def test_the_more_requests_the_higher_the_bill(presenter: System, calls: Recording) -> None:

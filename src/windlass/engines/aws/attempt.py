@@ -15,7 +15,7 @@ from typing import Any
 
 from windlass.engines.aws.faults import code_of
 
-__all__ = ["backoff", "retries_of", "send_once", "surely_refused", "surely_undone"]
+__all__ = ["backoff", "in_doubt", "retries_of", "send_once", "surely_undone"]
 
 _ATTEMPTS = 5
 _FIRST_PAUSE = 0.05
@@ -43,11 +43,13 @@ def surely_undone(error: Exception) -> bool:
     return code_of(error) in _THROTTLED or isinstance(error, ConnectTimeoutError | EndpointConnectionError)
 
 
-def surely_refused(error: Exception) -> bool:
-    """Whether a call that raised did nothing, and will not when it is repeated: AWS says that the caller is at fault."""
-    response: Any = getattr(error, "response", None)
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) if isinstance(response, dict) else 0
-    return 400 <= status < 500
+def in_doubt(error: Exception) -> bool:
+    """Whether nobody can tell if a call that raised was done: AWS failed half-way, or its answer did not arrive."""
+    from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
+
+    if isinstance(error, ClientError):
+        return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)) >= 500
+    return isinstance(error, ConnectionError | HTTPClientError) and not surely_undone(error)
 
 
 def retries_of(error: Exception) -> int:

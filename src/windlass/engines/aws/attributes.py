@@ -18,11 +18,14 @@ from windlass.errors import DeclarationError, InvalidItem, InvalidState
 from windlass.model.item_size import check_numbers, check_size, holdable
 from windlass.model.table import MAX_PARTITION, MAX_SORT, Table
 from windlass.ports.clock import Clock
-from windlass.ports.table import Attributes, Key
+from windlass.ports.table import Attributes, Compare, Key
 
 __all__ = ["Items", "Typed", "plain", "plain_item", "typed", "typed_item"]
 
 _encode = msgspec.json.Encoder().encode
+
+# Of keys and times to live, which every engine holds as integers.
+_LEAST, _GREATEST = -(2**63), 2**63 - 1
 
 Typed = dict[str, Any]
 """One value with its type, the one key: `S`, `N`, `BOOL`, `NULL`, `L` or `M`."""
@@ -171,12 +174,18 @@ class Items:
         check_numbers(attributes, text, self._where)
         for name in (self._ttl, *self._index_keys):
             value = attributes.get(name) if name else None
-            if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            if isinstance(value, int) and not _LEAST <= value <= _GREATEST:
                 raise InvalidItem(f"{name} of {self._where} must be an integer of 64 bits", field=name)
         for name, limit in self._index_keys.items():
             value = attributes.get(name)
             if value == "" or (isinstance(value, str) and len(value.encode()) > limit):
                 raise InvalidItem(f"{name} is an index key: it must have 1 to {limit} bytes", field=name)
+
+    def too_far(self, name: str, step: float) -> list[Compare]:
+        """What holds of an item in which adding `step` to the attribute `name` would leave the range of keys."""
+        if not step or name not in (self._ttl, *self._index_keys):
+            return []
+        return [Compare("gt", name, _GREATEST - step) if step > 0 else Compare("lt", name, _LEAST - step)]
 
     def _may_be_none(self, name: str) -> bool:
         try:

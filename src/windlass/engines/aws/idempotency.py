@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from windlass.dispatch.context import logger
 from windlass.engines.aws.attributes import Typed, plain, typed
 from windlass.engines.aws.clients import Clients
 from windlass.engines.aws.faults import code_of
@@ -40,7 +41,9 @@ _NAMES = {"#id": "id", "#until": "until", "#status": "status", "#reservation": "
 
 
 class AwsIdempotency:
-    """Implements `ports.idempotency.IdempotencyPort`. Raises EngineUnavailable when DynamoDB does not answer."""
+    """Implements `ports.idempotency.IdempotencyPort`. `begin` raises EngineUnavailable when DynamoDB does not answer:
+    nothing has run yet. `finish` and `abandon` say so in the log only: a caller who got a 503 for what was done would
+    come again, and have it done twice."""
 
     def __init__(self, stage: Stage, clients: Clients, clock: Clock) -> None:
         self._table, self._clients, self._clock = stage.idempotency_table, clients, clock
@@ -68,7 +71,10 @@ class AwsIdempotency:
         raise EngineUnavailable("an idempotency key is taken and freed again and again; try again")
 
     def finish(self, scope: str, key: str, fresh: Fresh, response: Response, keep: float) -> None:
-        at, reservation = _id(scope, key), fresh.reservation
+        with _told_in_the_log("an answer was not kept, so a request that is repeated runs again"):
+            self._finish(_id(scope, key), fresh.reservation, response, keep)
+
+    def _finish(self, at: str, reservation: str, response: Response, keep: float) -> None:
         times = _times(self._clock.now() + keep)
         body, rest = response.body[:_PART], response.body[_PART:]
         parts = [rest[n : n + _PART] for n in range(0, len(rest), _PART)]
@@ -97,7 +103,10 @@ class AwsIdempotency:
             )
 
     def abandon(self, scope: str, key: str, fresh: Fresh) -> None:
-        with self._calling(_REFUSED) as client:
+        with (
+            _told_in_the_log("the key of a request that failed is taken until its time is over"),
+            self._calling(_REFUSED) as client,
+        ):
             client.delete_item(
                 TableName=self._table,
                 Key={"id": typed(_id(scope, key))},
@@ -153,6 +162,14 @@ class AwsIdempotency:
                 raise EngineUnavailable(f"the table of idempotency keys: AWS answered {code}") from error
         except BotoCoreError as error:
             raise EngineUnavailable(f"the table of idempotency keys: {type(error).__name__}") from error
+
+
+@contextmanager
+def _told_in_the_log(effect: str) -> Iterator[None]:
+    try:
+        yield
+    except EngineUnavailable as error:
+        logger.error("%s: %s", effect, error)
 
 
 def _id(scope: str, key: str) -> str:

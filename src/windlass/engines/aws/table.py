@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from windlass.engines.aws.attempt import backoff, retries_of, surely_refused, surely_undone
+from windlass.engines.aws.attempt import backoff, in_doubt, retries_of, surely_undone
 from windlass.engines.aws.attributes import Items, Typed, plain_item, typed_item
 from windlass.engines.aws.clients import Clients
 from windlass.engines.aws.expressions import Expressions, both, split
@@ -245,6 +245,8 @@ class AwsTable:
             for n, ((table, write), (is_refused, held)) in enumerate(zip(parts, refused, strict=True)):
                 if is_refused:
                     judged = table._judged(write, guesses[n], held)
+                    if isinstance(judged, InvalidItem):
+                        raise judged
                     if isinstance(judged, Problem):
                         reasons[n] = judged.detail
                     else:
@@ -292,7 +294,8 @@ class AwsTable:
         self._items.check({**update.set, **update.add})
         # ADD counts from 0 where there is no attribute, but fails on a null.
         nulls = self._items.nulls(update.add)
-        numbers = [Compare("absent" if name in guess.unset else "exists", name) for name in nulls]
+        numbers: list[Condition] = [Compare("absent" if name in guess.unset else "exists", name) for name in nulls]
+        numbers += [Not(too_far) for name, step in update.add.items() for too_far in self._items.too_far(name, step)]
         stored = self._items.stored({**update.set, **{name: update.add[name] for name in guess.unset}})
         add = {name: step for name, step in update.add.items() if name not in guess.unset}
         remove = [*update.remove, *(name for name in update.set if name not in stored)]
@@ -324,6 +327,11 @@ class AwsTable:
             if write.when is not None and not holds(write.when, {}):
                 return self._refusal()
             return _Guess(there=False, left=frozenset(item or ()))
+        if write.when is not None and not holds(write.when, held):
+            return self._refusal()
+        for name, step in write.add.items():
+            if any(holds(too_far, held) for too_far in self._items.too_far(name, step)):
+                return InvalidItem(f"{name} of {self._where} must be an integer of 64 bits", field=name)
         found = _Guess(unset=frozenset(name for name in self._items.nulls(write.add) if held.get(name) is None))
         if found == guess and write.when is not None:
             return self._refusal()
@@ -385,7 +393,7 @@ class AwsTable:
                 except (ClientError, BotoCoreError) as error:
                     passes = isinstance(error, ClientError) and self._passes(error, method)
                     if not passes and not (once and surely_undone(error)):
-                        if once and not surely_refused(error):
+                        if once and in_doubt(error):
                             raise EngineUnavailable(
                                 f"{resource.where}.{operation}: DynamoDB did not say whether it was done: "
                                 f"{code_of(error) or type(error).__name__}"

@@ -19,11 +19,13 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from windlass.engines.aws.attempt import in_doubt, send_once
 from windlass.engines.aws.clients import Clients
 from windlass.engines.aws.faults import calling, code_of
 from windlass.engines.aws.stage import Stage
 from windlass.errors import (
     Conflict,
+    EngineUnavailable,
     InvalidItem,
     LockedOut,
     NotFound,
@@ -159,7 +161,8 @@ class AwsUserPool:
         e-mail address counts as verified: the operator vouches for it. No mail is sent.
 
         The password comes last, so that a user whose creation breaks off cannot sign in; it is removed again, unless
-        this process dies first: then `set_password` completes it and `delete_user` removes it.
+        this process dies first: then `set_password` completes it and `delete_user` removes it. Raises EngineUnavailable
+        where Cognito's answer was lost: there may be such a user then.
         """
         name = new_username(username, self._model.sign_in_by)
         address = new_address(name, email, self._model.sign_in_by)
@@ -167,11 +170,7 @@ class AwsUserPool:
         prepared = self._checked_password(password, name, address)
         attributes = {} if address is None else {"email": address, "email_verified": "true"}
         with self._calling("create_user", _operator_problem(username)):
-            made = self._cognito.admin_create_user(
-                **self._of(name),
-                UserAttributes=[{"Name": key, "Value": value} for key, value in attributes.items()],
-                MessageAction="SUPPRESS",
-            )
+            made = self._created(name, attributes)
             try:
                 for group in checked:
                     self._cognito.admin_add_user_to_group(**self._of(name), GroupName=group)
@@ -302,6 +301,24 @@ class AwsUserPool:
         prepared = prepared_password(password)
         assert prepared is not None  # check_password refuses what cannot be prepared
         return prepared
+
+    def _created(self, name: str, attributes: Mapping[str, str]) -> Mapping[str, Any]:
+        """Makes a user, once: repeated, a creation that was done says that the name is taken, as it does when another
+        took it meanwhile; and to go on with another's user would give it away."""
+        request = {
+            **self._of(name),
+            "UserAttributes": [{"Name": key, "Value": value} for key, value in attributes.items()],
+            "MessageAction": "SUPPRESS",
+        }
+        try:
+            return send_once(self._clients.client("cognito-idp", once=True).admin_create_user, request)
+        except Exception as error:
+            if not in_doubt(error):
+                raise
+            raise EngineUnavailable(
+                f"{self._model.where}.create_user: Cognito did not say whether it made {name}\n"
+                "  fix: if the user is there, set its password and groups, or delete it and make it again"
+            ) from error
 
     def _undo_creation(self, name: str) -> None:
         from botocore.exceptions import BotoCoreError, ClientError

@@ -62,3 +62,11 @@ def test_descriptions_of_ones_own_are_found(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("AWS_DATA_PATH", str(tmp_path))
     clients = Clients("eu-west-1", endpoint="http://127.0.0.1:9", access_key="key", secret_key="secret")
     assert clients.client("pigeons").meta.method_to_api_mapping == {"fly": "Fly"}
+
+
+def test_a_client_that_repeats_nothing_is_another(clients: Clients) -> None:
+    usual, once = clients.client("dynamodb"), clients.client("dynamodb", once=True)
+    assert once is clients.client("dynamodb", once=True)
+    assert once is not usual
+    assert usual.meta.config.retries["total_max_attempts"] > 1
+    assert once.meta.config.retries["total_max_attempts"] == 1

@@ -1,7 +1,7 @@
 """Reservations of idempotency keys and the answers kept under them, in DynamoDB. Against moto."""
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -189,11 +189,15 @@ def test_a_reservation_that_was_sent_twice_is_found_to_be_ones_own(keys: Keys) -
 
 def test_what_dynamodb_refuses_is_not_shown(stands: Stands) -> None:
     port = AwsIdempotency(Stage("shop", "nowhere", REGION, ACCOUNT), stands.direct, ManualClock())
-    calls: list[Callable[[], object]] = [
-        lambda: port.begin("scope", "key", b"print", 11),
-        lambda: port.finish("scope", "key", Fresh("one"), ANSWER, 60),
-        lambda: port.abandon("scope", "key", Fresh("one")),
-    ]
-    for call in calls:
-        with pytest.raises(EngineUnavailable, match=r"idempotency keys: AWS answered ResourceNotFoundException$"):
-            call()
+    with pytest.raises(EngineUnavailable, match=r"idempotency keys: AWS answered ResourceNotFoundException$"):
+        port.begin("scope", "key", b"print", 11)
+
+
+def test_an_answer_that_cannot_be_kept_is_still_the_answer(stands: Stands, caplog: pytest.LogCaptureFixture) -> None:
+    port = AwsIdempotency(Stage("shop", "nowhere", REGION, ACCOUNT), stands.direct, ManualClock())
+    port.finish("scope", "key", Fresh("one"), ANSWER, 60)
+    port.abandon("scope", "key", Fresh("one"))
+    kept, freed = (record.getMessage() for record in caplog.records if record.name == "windlass")
+    fault = ": the table of idempotency keys: AWS answered ResourceNotFoundException"
+    assert kept == f"an answer was not kept, so a request that is repeated runs again{fault}"
+    assert freed == f"the key of a request that failed is taken until its time is over{fault}"

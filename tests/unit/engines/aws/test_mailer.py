@@ -139,3 +139,20 @@ def test_ses_keeps_no_mails_to_look_at(mailer: AwsMailer) -> None:
         mailer.list()
     with pytest.raises(EngineUnavailable, match=r"shop\.mails: SES keeps no mails"):
         mailer.show("id")
+
+
+def test_a_mail_that_may_have_been_sent_is_not_sent_again(peer: AwsPeer, mailer: AwsMailer) -> None:
+    peer.answers[SEND] = lambda asked: (500, {"message": "of account 123456789012"})
+    with pytest.raises(EngineUnavailable, match=r"mails\.send: SES did not say whether the mail was sent$"):
+        mailer.send(Mail(SENDER, ("ann@example.org",), "Hello", "Dear Ann"))
+    assert len(peer.asked) == 1
+
+
+def test_a_mail_over_the_rate_of_ses_is_sent_later(peer: AwsPeer, stands: tuple[AwsPeer, Clients]) -> None:
+    pauses: list[float] = []
+    model = System("shop").mailer("mails", sender=SENDER)
+    mailer = AwsMailer(model, Stage("shop", "dev", REGION, ACCOUNT), stands[1], ManualClock(NINE), pauses.append)
+    left = [(429, {"__type": "TooManyRequestsException", "message": "Maximum sending rate exceeded."})] * 2
+    peer.answers[SEND] = lambda asked: left.pop() if left else None
+    assert mailer.send(Mail(SENDER, ("ann@example.org",), "Hello", "Dear Ann"))
+    assert (len(peer.asked), len(pauses)) == (3, 2)

@@ -182,13 +182,34 @@ def test_what_sends_it_goes_with_a_message(world: World) -> None:
         world.queue.send(out("c"))
     world.queue.send(out("d"))
     many, one, without = (asked for _, asked in world.peer.asked)
-    header = "Root=1-58406520-a006649127e371903a2de979;Parent=4c721bf33e3caf8f;Sampled=1"
+    header = "Root=1-58406520-a006649127e371903a2de979;Parent=4c721bf33e3caf8f;Sampled=0"
     told = {"AWSTraceHeader": {"DataType": "String", "StringValue": header}}
     assert [entry["MessageSystemAttributes"] for entry in many["Entries"]] == [told, told]
     assert one["MessageSystemAttributes"] == told
     assert "MessageSystemAttributes" not in without
     found = {message["Body"]: message["Attributes"].get("AWSTraceHeader") for message in world.received()}
     assert (found['{"name": "c"}'], found['{"name": "d"}']) == (header, None)
+
+
+@pytest.mark.parametrize(
+    ("told", "sampled"),
+    [
+        ("Root=1-58406520-a006649127e371903a2de979;Parent=53995c3f42cd8ad8;Sampled=1;Lineage=1:a87bd80c:0", 1),
+        ("Root=1-58406520-a006649127e371903a2de979;Parent=53995c3f42cd8ad8;Sampled=0", 0),
+        ("Root=1-58406520-a006649127e371903a2de979", 0),
+        ("Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1", 0),
+        ("", 0),
+    ],
+    ids=["recorded", "not_recorded", "not_decided", "another_trace", "unknown"],
+)
+def test_a_message_says_whether_x_ray_records_its_senders_trace(
+    world: World, monkeypatch: pytest.MonkeyPatch, told: str, sampled: int
+) -> None:
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", told)
+    with invoked(Invocation("shop", "create", {}, world.clock, b"", TRACE, SPAN)):
+        world.queue.send(out("a"))
+    [message] = world.received()
+    assert message["Attributes"]["AWSTraceHeader"].endswith(f"Parent={SPAN};Sampled={sampled}")
 
 
 def test_signs_that_sqs_does_not_take_are_sent_as_json_escapes(world: World) -> None:
