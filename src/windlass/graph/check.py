@@ -116,7 +116,7 @@ def _types(system: System) -> Faults:
 
 
 def _indexes(system: System) -> Faults:
-    """DynamoDB has no item in an index whose key is not there, and a key that is not there comes back as its default."""
+    """DynamoDB keeps an item without a key out of an index, and what is not there comes back as its default."""
     for table in system.of(Table):
         for index in table.indexes.values():
             for name in (index.index.key, index.index.sort):

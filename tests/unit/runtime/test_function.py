@@ -56,6 +56,20 @@ def test_a_handler_out_of_time_is_stopped_and_answered_with_504() -> None:
     assert "accept ran past its deadline" in left.lines[0]["message"]
 
 
+def test_one_request_leaves_nothing_in_a_context_for_the_next() -> None:
+    with function("seen") as (run, _):
+        said = [body_of(run(payload("http", rawPath="/seen", rawQueryString=f"name={n}"), Context())) for n in "ab"]
+    assert said == ["nobody", "nobody"]
+
+
+def test_a_handler_that_catches_everything_is_answered_with_504_too() -> None:
+    with function("accept") as (run, left):
+        answer = run(payload("http_post", body='{"id":"p1","to":"stubborn","grams":1}'), Context(seconds=0.4))
+    assert answer["statusCode"] == 504
+    assert "accept ran past its deadline" in left.lines[0]["message"]
+    assert "_hang" in left.lines[0]["message"]  # where it was
+
+
 def test_a_body_of_bytes_goes_both_ways() -> None:
     with function("label") as (run, _):
         answer = run(payload("http_base64"), Context())

@@ -542,7 +542,7 @@ def test_what_was_throttled_was_not_done_and_is_repeated(world: World) -> None:
     assert changed(world, Update(AT, add={"copies": 1})).copies == 6
     assert (len(world.pauses), world.calls()) == (3, ["UpdateItem"] * 4)
     world.answer("UpdateItem", *[refusal("ThrottlingException")] * 10)
-    with pytest.raises(EngineUnavailable, match="AWS answered ThrottlingException$"):
+    with pytest.raises(EngineUnavailable, match=r"AWS answered ThrottlingException$"):
         world.books.write(Update(AT, add={"copies": 1}))
 
 
@@ -590,9 +590,9 @@ def test_a_sum_beyond_64_bits_is_no_key(world: World) -> None:
     add = Update(AT, add={"year": 1, "copies": 1})
     assert changed(world, add).year == most
     assert changed(world, Update(AT, add={"copies": 1})).copies == most + 2
-    with pytest.raises(InvalidItem, match="year of library.books must be an integer of 64 bits"):
+    with pytest.raises(InvalidItem, match=r"year of library\.books must be an integer of 64 bits"):
         world.books.write(add)
-    with pytest.raises(InvalidItem, match="year of library.books must be an integer of 64 bits"):
+    with pytest.raises(InvalidItem, match=r"year of library\.books must be an integer of 64 bits"):
         world.books.transact([("members", Put(ADA, {"id": "ada"})), ("books", add)])
     with pytest.raises(Conflict):
         world.books.write(Update(AT, add={"year": 1}, when=field("note") == "x"))

@@ -2,6 +2,8 @@
 
 import logging
 import time
+from contextlib import suppress
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -25,6 +27,7 @@ from windlass import (
 
 depot = System("depot")
 log = logging.getLogger("depot")
+_last: ContextVar[str] = ContextVar("last", default="nobody")
 
 
 class Teapot(Problem):
@@ -85,6 +88,9 @@ def accept(body: Parcel) -> Parcel:
     metric("grams", body.grams)
     if body.to == "hang":
         _hang()
+    if body.to == "stubborn":
+        with suppress(Exception):
+            _hang()
     if body.to == "nobody":
         raise RuntimeError("password=hunter22 is wrong")
     log.info("taken: %s", body.id)
@@ -95,6 +101,14 @@ def accept(body: Parcel) -> Parcel:
 def echo(request: Request, path: str) -> dict[str, Any]:
     """What came."""
     return {"path": request.path, "query": request.query, "headers": dict(request.headers), "remote": request.remote}
+
+
+@api.get("/seen", public=True)
+def seen(name: str) -> str:
+    """Who was here before."""
+    before = _last.get()
+    _last.set(name)
+    return before
 
 
 @api.put("/labels/{id}", public=True)
