@@ -8,6 +8,7 @@ from typing import Any
 
 from windlass import System
 from windlass.engines.aws.clients import Clients
+from windlass.engines.aws.projection import projected
 from windlass.engines.aws.stage import Stage
 from windlass.model.api import Api
 from windlass.model.mailer import Mailer
@@ -60,8 +61,7 @@ def _table(table: Table[Any], stage: Stage, clients: Clients) -> None:
     for index in table.indexes.values():
         names |= {index.index.key, index.index.sort}
         projection: dict[str, Any] = {"ProjectionType": "ALL"}
-        if index.index.fields is not None:
-            others = [name for name in index.index.fields if name not in index.key_names()]
+        if (others := projected(index)) is not None:
             projection = {"ProjectionType": "INCLUDE", "NonKeyAttributes": others}
             projection = projection if others else {"ProjectionType": "KEYS_ONLY"}
         keys = _keys(index.index.key, index.index.sort)

@@ -145,13 +145,15 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _logging(recorder: logging.Handler) -> Iterator[None]:
-    root = logging.getLogger()
-    level = root.level
+    root, botocore = logging.getLogger(), logging.getLogger("botocore")
+    level, botocore_level = root.level, botocore.level
     root.addHandler(recorder)
     root.setLevel(recorder.level)
+    botocore.setLevel(logging.WARNING)  # as in the function
     try:
         yield
     finally:
         root.setLevel(level)
+        botocore.setLevel(botocore_level)
         root.removeHandler(recorder)
         recorder.close()

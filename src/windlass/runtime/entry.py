@@ -39,6 +39,8 @@ _recorder = Recorder(
 # Lambda's own handler writes lines of another form, one by one; this one takes its place.
 logging.getLogger().handlers[:] = [_recorder]
 logging.getLogger().setLevel(_environment.log_level)
+# Below that it tells, at each cold start, where it found its credentials.
+logging.getLogger("botocore").setLevel(logging.WARNING)
 _function: Function | None = None
 
 

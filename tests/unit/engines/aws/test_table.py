@@ -1,115 +1,19 @@
 """Tables on DynamoDB: how items are stored, races, what DynamoDB leaves undone, and what its refusals become."""
 
-import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-from tests.aws.provision import provision
 from tests.unit.engines.aws.aws_peer import ACCOUNT, REGION, AwsPeer, clients_of, moto_server
-from windlass import Conflict, Index, InvalidItem, NotFound, System, TransactionConflict, between, field
-from windlass.engines.aws.clients import Clients
+from tests.unit.engines.aws.library import ADA, AT, OTHER, Book, Stands, World, book, books, changed, ids, put, refusal
+from windlass import Conflict, InvalidItem, NotFound, TransactionConflict, between, field
 from windlass.engines.aws.stage import Stage
 from windlass.engines.aws.table import AwsTable
 from windlass.errors import EngineUnavailable, InvalidState
 from windlass.ports.clock import ManualClock
-from windlass.ports.table import Attributes, Check, Condition, Delete, Key, Put, Query, Slice, Update
-
-
-@dataclass
-class Book:
-    shelf: str
-    id: str
-    year: int | None
-    genre: str | None = None
-    price: float = 0.0
-    copies: int | None = 1
-    note: str | None = None
-    blurb: str | None = None
-    ends: int | None = None
-
-
-@dataclass
-class Member:
-    id: str
-    count: int = 0
-
-
-library = System("library")
-books = library.table(
-    "books",
-    Book,
-    key="shelf",
-    sort="id",
-    ttl="ends",
-    indexes={"by_year": Index("year"), "by_genre": Index("genre", sort="id")},
-)
-members = library.table("members", Member, key="id")
-AT, OTHER, ADA = Key("s", "1"), Key("s", "2"), Key("ada")
-
-
-class Stands(NamedTuple):
-    """What stands in for AWS: the clients of moto, and those of a peer before it."""
-
-    direct: Clients
-    peer: AwsPeer
-    through: Clients
-
-
-def book(key: Key = AT, **changes: Any) -> Attributes:
-    return books.shape.encode(Book(str(key.partition), str(key.sort), **{"year": None, **changes}))
-
-
-def put(key: Key = AT, when: Condition | None = None, **changes: Any) -> Put:
-    return Put(key, book(key, **changes), when)
-
-
-class World:
-    """The library in moto, each world's its own. Its calls go through the peer."""
-
-    def __init__(self, stands: Stands) -> None:
-        self.peer, self.clock, self.pauses = stands.peer.begin(), ManualClock(), list[float]()
-        self.stage: Stage = provision(library, f"t{uuid.uuid4().hex[:10]}", stands.direct, ACCOUNT)
-        self.dynamodb = stands.direct.client("dynamodb")
-        self.books = AwsTable(books, self.stage, stands.through, self.clock, self.pauses.append)
-        self.members = AwsTable(members, self.stage, stands.through, self.clock, self.pauses.append)
-        self.beside = AwsTable(books, self.stage, stands.direct, self.clock, self.pauses.append)
-
-    def stored(self, key: Key = AT) -> dict[str, Any] | None:
-        at = {"shelf": {"S": key.partition}, "id": {"S": key.sort}}
-        found: dict[str, Any] | None = self.dynamodb.get_item(TableName=self.stage.called("books"), Key=at).get("Item")
-        return found
-
-    def in_seconds(self, seconds: int) -> int:
-        return int(self.clock.now()) + seconds
-
-    def pass_time(self, seconds: float) -> None:
-        self.clock.advance(timedelta(seconds=seconds))
-
-    def calls(self) -> list[str]:
-        return [name for name, _ in self.peer.asked]
-
-    def before(self, operation: str, *steps: Callable[[], object]) -> None:
-        """Lets something else happen before each of the next calls of `operation`."""
-        left = list(steps)
-
-        def happen(asked: dict[str, Any]) -> None:
-            if left:
-                left.pop(0)()
-
-        self.peer.answers[operation] = happen
-
-    def answer(self, operation: str, *answers: tuple[int, dict[str, Any]]) -> None:
-        """Answers the next calls of `operation` otherwise than moto."""
-        left = list(answers)
-        self.peer.answers[operation] = lambda asked: left.pop(0) if left else None
-
-    def query(self, **options: Any) -> Slice:
-        return self.books.query(Query("s", **options))
+from windlass.ports.table import Check, Delete, Key, Put, Query, Slice, Update
 
 
 @pytest.fixture(scope="module")
@@ -123,20 +27,6 @@ def stands() -> Iterator[Stands]:
 @pytest.fixture
 def world(stands: Stands) -> World:
     return World(stands)
-
-
-def changed(world: World, update: Update) -> Book:
-    found = world.books.write(update)
-    assert found is not None
-    return books.shape.decode(found)
-
-
-def ids(found: Slice) -> list[str]:
-    return [item["id"] for item in found.items]
-
-
-def refusal(kind: str, message: str = "of account 123456789012", **more: Any) -> tuple[int, dict[str, Any]]:
-    return 400, {"__type": f"com.amazonaws.dynamodb.v20120810#{kind}", "message": message, **more}
 
 
 # How items are stored
@@ -297,6 +187,19 @@ def test_what_has_expired_is_in_no_page(world: World) -> None:
     assert (ids(first), first.more) == (wanted[:3], True)
     rest = world.query(limit=3, start=first.positions[1] if first.positions else None)
     assert (ids(rest), rest.more) == (wanted[3:], False)
+
+
+def test_what_has_expired_is_in_no_index_that_keeps_few_attributes(world: World) -> None:
+    world.books.write(put(genre="g", year=1, note="x", ends=world.in_seconds(10)))
+    world.books.write(put(OTHER, genre="g", year=2))
+    found = world.books.query(Query("g", index="brief"))
+    assert [sorted(item) for item in found.items] == [
+        ["ends", "genre", "id", "price", "shelf", "year"],
+        ["genre", "id", "price", "shelf", "year"],
+    ]
+    world.pass_time(10)
+    assert ids(world.books.query(Query("g", index="brief"))) == ["2"]
+    assert ids(world.books.query(Query(1, index="briefest"))) == []
 
 
 # Queries
@@ -498,108 +401,3 @@ def test_an_update_that_makes_an_item_too_large_is_refused(world: World) -> None
     with pytest.raises(InvalidItem, match=r"has 409,\d+ bytes; the most is 409,600"):
         world.books.write(Update(AT, set={"blurb": "x" * 409_600}))
     assert "blurb" not in (world.stored() or {})
-
-
-# Answers that are lost
-
-
-def lost(world: World, operation: str, does: Callable[[], object], times: int = 1) -> None:
-    """Lets the next calls of `operation` be done, and DynamoDB fail to say so."""
-    left = [does] * times
-
-    def answer(asked: dict[str, Any]) -> tuple[int, dict[str, Any]] | None:
-        if not left:
-            return None
-        left.pop()()
-        return 500, {"__type": "InternalServerError", "message": "of account 123456789012"}
-
-    world.peer.answers[operation] = answer
-
-
-@pytest.mark.parametrize(
-    "write",
-    [
-        Update(AT, add={"copies": 1}),
-        Update(AT, add={"copies": 1}, default=book()),
-        Update(AT, set={"note": "x"}, when=field("note").absent()),
-        Delete(AT, field("note").absent()),
-    ],
-)
-def test_what_must_not_be_done_twice_is_not_repeated(world: World, write: Update | Delete) -> None:
-    world.beside.write(put(copies=5))
-    operation = "DeleteItem" if isinstance(write, Delete) else "UpdateItem"
-    lost(world, operation, lambda: world.beside.write(write))
-    with pytest.raises(EngineUnavailable, match=r"did not say whether it was done: InternalServerError$"):
-        world.books.write(write)
-    assert world.calls() == [operation]
-    held = world.books.get(AT)
-    assert held is None or books.shape.decode(held).copies == (6 if write.__class__ is Update and write.add else 5)
-
-
-def test_what_was_throttled_was_not_done_and_is_repeated(world: World) -> None:
-    world.beside.write(put(copies=5))
-    world.answer("UpdateItem", *[refusal("ProvisionedThroughputExceededException")] * 3)
-    assert changed(world, Update(AT, add={"copies": 1})).copies == 6
-    assert (len(world.pauses), world.calls()) == (3, ["UpdateItem"] * 4)
-    world.answer("UpdateItem", *[refusal("ThrottlingException")] * 10)
-    with pytest.raises(EngineUnavailable, match=r"AWS answered ThrottlingException$"):
-        world.books.write(Update(AT, add={"copies": 1}))
-
-
-def test_what_changes_nothing_the_second_time_is_repeated(world: World) -> None:
-    lost(world, "PutItem", lambda: world.beside.write(put(copies=7)))
-    world.books.write(put(copies=7))
-    lost(world, "UpdateItem", lambda: world.beside.write(Update(AT, set={"note": "x"})))
-    assert changed(world, Update(AT, set={"note": "x"})).note == "x"
-    lost(world, "DeleteItem", lambda: world.beside.write(Delete(AT)))
-    world.books.write(Delete(AT))
-    assert world.calls() == ["PutItem", "PutItem", "UpdateItem", "UpdateItem", "DeleteItem", "DeleteItem"]
-
-
-def test_a_put_that_was_done_is_not_in_conflict_with_itself(world: World) -> None:
-    mine = put(when=books.absent, price=2.5, year=2024, copies=None)
-    lost(world, "PutItem", lambda: world.beside.write(mine))
-    assert world.books.write(mine) == mine.attributes
-    with pytest.raises(Conflict):
-        world.books.write(mine)
-    lost(world, "PutItem", lambda: world.beside.write(put(OTHER, note="another's")))
-    with pytest.raises(Conflict):
-        world.books.write(put(OTHER, when=books.absent, note="mine"))
-
-
-def test_a_transaction_that_was_done_is_not_done_again(world: World) -> None:
-    world.beside.write(put(copies=5))
-    sent: list[dict[str, Any]] = []
-
-    def note(asked: dict[str, Any]) -> tuple[int, dict[str, Any]] | None:
-        sent.append(asked)
-        return (500, {"__type": "InternalServerError"}) if len(sent) == 1 else None
-
-    world.peer.answers["TransactWriteItems"] = note
-    world.books.transact([("books", Update(AT, add={"copies": 1}))])
-    first, second = (asked["ClientRequestToken"] for asked in sent)
-    assert first == second  # by which DynamoDB knows it again
-
-
-# Sums of keys
-
-
-def test_a_sum_beyond_64_bits_is_no_key(world: World) -> None:
-    most = 2**63 - 1
-    world.books.write(put(year=most - 1, copies=most))
-    add = Update(AT, add={"year": 1, "copies": 1})
-    assert changed(world, add).year == most
-    assert changed(world, Update(AT, add={"copies": 1})).copies == most + 2
-    with pytest.raises(InvalidItem, match=r"year of library\.books must be an integer of 64 bits"):
-        world.books.write(add)
-    with pytest.raises(InvalidItem, match=r"year of library\.books must be an integer of 64 bits"):
-        world.books.transact([("members", Put(ADA, {"id": "ada"})), ("books", add)])
-    with pytest.raises(Conflict):
-        world.books.write(Update(AT, add={"year": 1}, when=field("note") == "x"))
-    assert (world.members.get(ADA), changed(world, Update(AT, add={"year": -1})).year) == (None, most - 1)
-    world.books.write(put(OTHER, year=None, ends=None))
-    started = world.books.write(Update(OTHER, add={"year": -(2**63)}))
-    assert started is not None
-    assert started["year"] == -(2**63)
-    with pytest.raises(InvalidItem):
-        world.books.write(Update(OTHER, add={"year": -1}))
