@@ -251,7 +251,9 @@ def test_what_a_grant_allows_and_its_lack_refuses_is_the_same_on_the_embedded_en
         for grant, one in zip(handler.grants, handler.owners, strict=True)
         if (grant.resource, grant.operation) != (owner.address, operation)
     ]
-    lacking = msgspec.structs.replace(handler, grants=tuple(grant for grant, _ in left), owners=tuple(one for _, one in left))
+    lacking = msgspec.structs.replace(
+        handler, grants=tuple(grant for grant, _ in left), owners=tuple(one for _, one in left)
+    )
     with _judged(record_property) as tell:
         for case, model, refused in (("with the grant", handler, False), ("without the grant", lacking, True)):
             embedded = _embedded_refuses(system, model, owner, operation)

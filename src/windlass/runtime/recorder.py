@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from windlass.dispatch.context import logger
 from windlass.dispatch.log_entries import entry_of
 from windlass.dispatch.redact import Redactor
 from windlass.dispatch.telemetry import Telemetry
@@ -85,7 +86,15 @@ class Recorder(logging.Handler):
         self.senders = {}
 
     def end(self, telemetry: Telemetry) -> None:
-        """An invocation has ended: all that it left is written."""
+        """An invocation has ended: all that it left is written. Never raises: what it did is done, and its answer must
+        not be lost for a trace."""
+        try:
+            self._take(telemetry)
+        except Exception as error:
+            logger.warning("the metrics and traces of an invocation are incomplete", exc_info=error)
+        self.write()
+
+    def _take(self, telemetry: Telemetry) -> None:
         spans = telemetry.take()
         self._lines.extend(documents(telemetry.metrics.take(), self._namespace, self._watched))
         if self.senders or (self.trace is not None and self.trace.sampled):
@@ -94,7 +103,6 @@ class Recorder(logging.Handler):
                 if span.error:
                     span.error = mask(span.error)
             self._xray.send(spans, self.trace, self.senders)
-        self.write()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keeps a record until it is written."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -132,7 +133,8 @@ class Xray:
             for one in made:
                 document = _encode(one)
                 if len(document) <= _MOST_BYTES:
-                    self._socket.sendto(_HEADER + document, self._to)
+                    with suppress(BlockingIOError):  # the system has no room for it now: this one is left out
+                        self._socket.sendto(_HEADER + document, self._to)
         except OSError as error:
             logger.warning("X-Ray's daemon does not take traces: %s", error)
             self.close()

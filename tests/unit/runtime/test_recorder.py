@@ -11,6 +11,7 @@ import pytest
 from windlass.dispatch.redact import Redactor
 from windlass.dispatch.telemetry import Telemetry
 from windlass.ports.clock import ManualClock
+from windlass.ports.telemetry import Span
 from windlass.runtime.recorder import Recorder
 
 
@@ -94,3 +95,19 @@ def test_odd_text_is_written_all_the_same(desk: Desk) -> None:
     desk.log.info("half \ud800\nnew line")
     (line,) = desk.lines
     assert line["message"] == "half \\ud800\nnew line"
+
+
+def test_what_cannot_be_recorded_costs_nobody_an_answer(desk: Desk) -> None:
+    class Broken(Telemetry):
+        def take(self, most: int = 1) -> list[Span]:
+            raise MemoryError("no room for spans")
+
+    logging.getLogger("windlass").addHandler(desk.recorder)
+    try:
+        desk.recorder.begin("r-1", None)
+        desk.recorder.end(Broken(ManualClock()))
+    finally:
+        logging.getLogger("windlass").removeHandler(desk.recorder)
+    (line,) = desk.lines
+    assert line["level"] == "WARNING"
+    assert "incomplete" in line["message"]
