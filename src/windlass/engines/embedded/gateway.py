@@ -386,5 +386,13 @@ class _Reading:
 
 
 def _headers(headers: Any) -> dict[str, str]:
-    """Header names in lower case, as granian gives them; the first value of one that is repeated."""
-    return dict(reversed(headers.items()))
+    """Header names in lower case, as granian gives them; the values of one that is repeated in a row, as RFC 9110, 5.3
+    reads them, and as API Gateway hands them on."""
+    items = headers.items()
+    found = dict(items)
+    if len(found) < len(items):
+        found = {}
+        for name, value in items:
+            between = "; " if name == "cookie" else ", "
+            found[name] = f"{found[name]}{between}{value}" if name in found else value
+    return found

@@ -141,6 +141,12 @@ def test_bodies_over_the_limit_are_413_whether_declared_or_not(up: Up) -> None:
     assert serves(up)
 
 
+def test_the_values_of_a_repeated_header_are_one_list(up: Up) -> None:
+    repeated = [("x-a", "1"), ("X-A", "2"), ("cookie", "a=1"), ("cookie", "b=2"), ("x-b", "3")]
+    seen = up.http.get("/app/asked", headers=repeated).json()
+    assert (seen["x-a"], seen["cookie"], seen["x-b"]) == ("1, 2", "a=1; b=2", "3")
+
+
 def test_huge_and_many_headers_are_refused(up: Up) -> None:
     start = b"GET /app/fast HTTP/1.1\r\nhost: x\r\n"
     for headers in (b"x-big: " + b"x" * 200_000 + b"\r\n", b"".join(b"x-%d: 1\r\n" % n for n in range(2000))):

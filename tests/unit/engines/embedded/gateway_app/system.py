@@ -4,7 +4,7 @@ import threading
 from dataclasses import dataclass
 from datetime import timedelta
 
-from windlass import Conflict, Reply, System
+from windlass import Conflict, Reply, Request, System
 
 app = System("app")
 
@@ -29,6 +29,12 @@ api = app.api("api", cors=["https://page.example"], max_body=64 * 1024)
 def fast() -> dict[str, str]:
     """Answers at once."""
     return {"fast": "yes"}
+
+
+@api.get("/asked")
+def asked(request: Request) -> dict[str, str]:
+    """The request's headers."""
+    return dict(request.headers)
 
 
 @api.get("/hang", timeout=timedelta(seconds=1), uses=[notes.put])
