@@ -16,8 +16,6 @@ from bench.wrk import p99, ratio, rounds
 
 __all__ = ["measure"]
 
-_MANY = 128
-
 
 def measure(effort: Effort) -> list[Result]:
     """Measures the two in turn."""
@@ -38,13 +36,11 @@ def measure(effort: Effort) -> list[Result]:
         item_script = home / "item.lua"
         item_script.write_text(POST_SCRIPT)
         data = rounds("POST /presenter/data", posts, scripts, effort)
-        more = rounds(f"POST /presenter/data, {_MANY} connections", posts, scripts, effort, connections=_MANY)
         put = rounds("POST /items/items", items, item_script, effort)
         keys = {name: f"{url}/{post_json(url, ITEM)['id']}" for name, url in items.items()}
         get = rounds("GET /items/items/{id}", keys, None, effort)
     return [
         Result("POST /presenter/data, two workers / one", ratio(data, "two", "one"), "x", at_least=1.5),
-        Result(f"POST /presenter/data, {_MANY} connections, two workers / one", ratio(more, "two", "one"), "x"),
         Result("POST /items/items, two workers / one", ratio(put, "two", "one"), "x"),
         Result("GET /items/items/{id}, two workers / one", ratio(get, "two", "one"), "x"),
         Result("p99 of POST /presenter/data, two workers", p99(data["two"]), "ms"),

@@ -64,14 +64,13 @@ def rounds(
     scripts: Path | Mapping[str, Path] | None,
     effort: Effort,
     settle: Callable[[str, Load], None] = lambda name, load: None,
-    connections: int = CONNECTIONS,
 ) -> dict[str, list[Load]]:
     """What wrk saw of each service in each round, after one that does not count, in which caches and pools fill.
     `scripts` is wrk's script for all, or one for each; `settle` is called after each load, also the first of each."""
 
     def loaded(name: str) -> Load:
         script = scripts[name] if isinstance(scripts, Mapping) else scripts
-        load = wrk(urls[name], script, effort.seconds, connections)
+        load = wrk(urls[name], script, effort.seconds)
         settle(name, load)
         return load
 
