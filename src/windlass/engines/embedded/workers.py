@@ -23,7 +23,6 @@ __all__ = ["Job", "Workers"]
 _PATIENCE = 0.005
 _BUSY_STALLS = 5
 _MOST_ABANDONED = 256
-_PACE_LOOKS = 5
 _PACE_SECONDS = 0.1
 # The pace varies; whoever is refused should hear so at once, not after having waited.
 _CAUTION = 0.75
@@ -61,31 +60,27 @@ class _Worker:
 
 
 class _Pace:
-    """How many jobs are done in a second, while some wait: in the last half second, looked at every tenth of one. A
-    shorter while would take a moment in which the disk is busy, or jobs that end all at once, for the pace."""
+    """How many jobs are done in a second, while some wait."""
 
     def __init__(self) -> None:
-        self._looks: deque[tuple[float, int]] = deque([(time.monotonic(), 0)], maxlen=_PACE_LOOKS)
+        self._since, self._done_then = time.monotonic(), 0
         self._rate: float | None = None
 
     def measure(self, done: int, *, waiting: bool) -> float | None:
         """The pace when `done` jobs are done in all; None while nobody waits, or it is not known yet."""
-        now, looks = time.monotonic(), self._looks
+        now = time.monotonic()
         if not waiting:
-            looks.clear()
-            looks.append((now, done))
-            self._rate = None
-        elif now - looks[-1][0] >= _PACE_SECONDS:
-            since, done_then = looks[0]
-            self._rate = (done - done_then) / (now - since)
-            looks.append((now, done))
+            self._since, self._done_then, self._rate = now, done, None
+        elif now - self._since >= _PACE_SECONDS:
+            self._rate = (done - self._done_then) / (now - self._since)
+            self._since, self._done_then = now, done
         return self._rate
 
 
 class Workers:
     """At most `limit` threads that take jobs from one line of at most `backlog`, in which nobody waits for longer than
-    `longest_wait` seconds: no more are taken than are likely to begin within that time, by the pace of the last
-    half second, and who has waited longer all the same is refused. `idle` is called by a thread
+    `longest_wait` seconds: no more are taken than are likely to begin within that time, by the pace of the last tenth
+    of a second, and who has waited longer all the same is refused. `idle` is called by a thread
     that finds nothing more to do, before it rests, and every few milliseconds while jobs run: the moments to commit
     and to answer. A thread that runs alone takes the `baton` until the line is empty, or, with `polite`, until the job
     is done and somebody else wants it."""
