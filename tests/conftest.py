@@ -1,6 +1,8 @@
 """What every test run shares: the hypothesis profile, and the rule that CI skips nothing."""
 
 import os
+import signal
+import threading
 from collections import Counter
 from collections.abc import Generator
 
@@ -35,6 +37,9 @@ class NoSkips:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the rule by itself: as a hook of this file it would not see the tests under systems/."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+        # A shell starts what is in its background so, and what the tests start and interrupt would inherit it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if CI:
         config.pluginmanager.register(NoSkips())
 
